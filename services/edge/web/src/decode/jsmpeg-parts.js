@@ -1,0 +1,1 @@
+export { MPEG1, WebGLRenderer, CanvasRenderer } from "jsmpeg-parts";
