@@ -1,0 +1,340 @@
+//! The bus over NATS: core publish and subscribe, at most once; loss shows in the sequence
+//! numbers. JetStream is not used: late video is no use to a live viewer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{ConnectOptions, Event, HeaderMap, ServerAddr, StatusCode, Subject, Subscriber};
+use bytes::Bytes;
+use rand::RngExt;
+use tokio::sync::watch;
+
+use crate::connection::{Connection, ConnectionState};
+use crate::memory::QUEUE;
+use crate::{
+    Announcement, BadMessage, BusError, Chunk, Credentials, GopEvent, Header, NatsConfig,
+    PublishError, RunId, StreamId, Subjects, TS_PACKET,
+};
+
+/// Largest payload of one message, whatever the server takes: a bigger message would hold up
+/// every other on the connection.
+const MAX_PAYLOAD: usize = 512 * 1024;
+
+/// Room for our headers; the server's `max_payload` counts them.
+const HEADER_ROOM: usize = 4 * 1024;
+
+/// Commands that wait in the client. Kept short: while it is full, ingest's own queue, which
+/// is bounded in bytes and drops whole GOPs, does the waiting.
+const CLIENT_QUEUE: usize = 64;
+
+/// A dead server is noticed after two missed pings at the latest.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Longest wait for one server to answer before the next of the cluster is tried.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// First and longest pause between two attempts to connect; half of it is random, so that
+/// a fleet does not come back in step.
+const RECONNECT_MIN: Duration = Duration::from_millis(50);
+const RECONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// A connection to NATS. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Nats {
+    client: async_nats::Client,
+    subjects: Arc<Subjects>,
+    connection: watch::Receiver<Connection>,
+}
+
+/// Checks a server URL without printing it.
+pub(crate) fn check_url(url: &str) -> Result<ServerAddr, String> {
+    let address: ServerAddr = url.parse().map_err(|_| "not a server URL".to_owned())?;
+    match address.scheme() {
+        "nats" | "tls" => Ok(address),
+        other => Err(format!(
+            "the scheme `{}` is not supported",
+            other.escape_default()
+        )),
+    }
+}
+
+impl Nats {
+    pub(crate) async fn connect(config: NatsConfig) -> Result<Self, BusError> {
+        let servers = config
+            .urls
+            .iter()
+            .map(|url| check_url(url).map_err(|e| BusError::Config(format!("--nats-url: {e}"))))
+            .collect::<Result<Vec<_>, _>>()?;
+        let (state, connection) = watch::channel(Connection::connecting());
+        let mut options = ConnectOptions::new()
+            .name(config.name)
+            .retry_on_initial_connect()
+            .max_reconnects(None)
+            .connection_timeout(CONNECT_TIMEOUT)
+            .ping_interval(PING_INTERVAL)
+            .subscription_capacity(QUEUE)
+            .client_capacity(CLIENT_QUEUE)
+            .reconnect_delay_callback(reconnect_delay)
+            .event_callback(move |event| {
+                note(&state, &event);
+                std::future::ready(())
+            });
+        options = match config.credentials {
+            Credentials::None => options,
+            Credentials::Password { user, password } => options.user_and_password(user, password),
+            Credentials::Token(token) => options.token(token),
+            Credentials::NkeySeed(seed) => options.nkey(seed),
+            Credentials::Creds(text) => options
+                .credentials(&text)
+                .map_err(|_| BusError::Config("--nats-creds: not a credentials file".to_owned()))?,
+        };
+        if let Some(ca) = config.tls.ca {
+            options = options.add_root_certificates(ca);
+        }
+        if let Some((cert, key)) = config.tls.client {
+            options = options.add_client_certificate(cert, key);
+        }
+        let client = options
+            .connect(servers)
+            .await
+            .map_err(|error| BusError::Config(format!("--nats-url: {}", error.kind())))?;
+        Ok(Self {
+            client,
+            subjects: Arc::new(config.subjects),
+            connection,
+        })
+    }
+
+    pub(crate) async fn publish(
+        &self,
+        stream: &StreamId,
+        chunk: &Chunk,
+    ) -> Result<(), PublishError> {
+        self.send_chunk(self.subjects.media(stream).into(), chunk)
+            .await
+    }
+
+    pub(crate) async fn send_chunk(
+        &self,
+        subject: Subject,
+        chunk: &Chunk,
+    ) -> Result<(), PublishError> {
+        let mut headers = HeaderMap::new();
+        chunk.headers(|name, value| headers.insert(name, value));
+        self.send(subject, headers, chunk.payload.clone()).await
+    }
+
+    pub(crate) async fn send_end(
+        &self,
+        subject: Subject,
+        run: Option<&RunId>,
+        last_seq: Option<u64>,
+    ) -> Result<(), PublishError> {
+        let mut headers = HeaderMap::new();
+        headers.insert(
+            Header::END,
+            last_seq.map_or_else(|| "none".to_owned(), |s| s.to_string()),
+        );
+        if let Some(run) = run {
+            headers.insert(Header::RUN, run.as_str());
+        }
+        self.send(subject, headers, Bytes::new()).await
+    }
+
+    async fn send(
+        &self,
+        subject: Subject,
+        headers: HeaderMap,
+        payload: Bytes,
+    ) -> Result<(), PublishError> {
+        // The client would queue it for a later connection, when nobody wants it any more.
+        self.check_connected()?;
+        let size = payload.len();
+        self.client
+            .publish_with_headers(subject, headers, payload)
+            .await
+            .map_err(|error| match error.kind() {
+                async_nats::PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge {
+                    size,
+                    limit: self.max_payload(),
+                },
+                _ => PublishError::Closed,
+            })
+    }
+
+    fn check_connected(&self) -> Result<(), PublishError> {
+        match self.connection.borrow().state {
+            ConnectionState::Connected => Ok(()),
+            ConnectionState::Connecting | ConnectionState::Disconnected => {
+                Err(PublishError::Disconnected)
+            }
+            ConnectionState::Closed => Err(PublishError::Closed),
+        }
+    }
+
+    pub(crate) fn max_payload(&self) -> usize {
+        let server = self.client.max_payload().saturating_sub(HEADER_ROOM);
+        server.clamp(TS_PACKET, MAX_PAYLOAD) / TS_PACKET * TS_PACKET
+    }
+
+    pub(crate) async fn announce(&self, announcement: &Announcement) -> Result<(), PublishError> {
+        self.check_connected()?;
+        let subject = self.subjects.status(&announcement.stream());
+        // A struct of strings and numbers always serialises.
+        let payload = serde_json::to_vec(announcement).unwrap_or_default();
+        let sent = self.client.publish(subject, payload.into()).await;
+        sent.map_err(|_| PublishError::Closed)
+    }
+
+    pub(crate) async fn subscribe_media(&self, stream: &StreamId) -> Result<Subscriber, BusError> {
+        self.subscribe(self.subjects.media(stream)).await
+    }
+
+    pub(crate) async fn subscribe_status(&self) -> Result<Subscriber, BusError> {
+        self.subscribe(self.subjects.all_status()).await
+    }
+
+    pub(crate) async fn serve_gop(&self, stream: &StreamId) -> Result<Subscriber, BusError> {
+        self.subscribe(self.subjects.gop(stream)).await
+    }
+
+    pub(crate) async fn request_gop(&self, stream: &StreamId) -> Result<Subscriber, BusError> {
+        let inbox = self.client.new_inbox();
+        let replies = self.subscribe(inbox.clone()).await?;
+        let subject = self.subjects.gop(stream);
+        self.client
+            .publish_with_reply(subject, inbox, Bytes::new())
+            .await
+            .map_err(|_| BusError::Closed)?;
+        Ok(replies)
+    }
+
+    async fn subscribe(&self, subject: String) -> Result<Subscriber, BusError> {
+        self.client
+            .subscribe(subject)
+            .await
+            .map_err(|_| BusError::Closed)
+    }
+
+    pub(crate) fn connection(&self) -> watch::Receiver<Connection> {
+        self.connection.clone()
+    }
+
+    pub(crate) async fn flush(&self, timeout: Duration) -> bool {
+        self.check_connected().is_ok()
+            && matches!(
+                tokio::time::timeout(timeout, self.client.flush()).await,
+                Ok(Ok(()))
+            )
+    }
+
+    pub(crate) async fn close(&self) {
+        let _not_sent = self.flush(Duration::from_secs(1)).await;
+        if let Err(error) = self.client.drain().await {
+            tracing::debug!(%error, "nats connection was closed already");
+        }
+    }
+}
+
+fn reconnect_delay(attempt: usize) -> Duration {
+    // The first attempt after a loss goes out at once: another node of the cluster is up.
+    if attempt <= 1 {
+        return Duration::from_millis(rand::rng().random_range(0..20));
+    }
+    let doubled = RECONNECT_MIN * (1 << attempt.min(8));
+    let cap = doubled.min(RECONNECT_MAX);
+    cap / 2 + cap.mul_f64(rand::rng().random_range(0.0..0.5))
+}
+
+fn note(state: &watch::Sender<Connection>, event: &Event) {
+    match event {
+        Event::SlowConsumer(sid) => tracing::debug!(sid, "a subscription's queue is full"),
+        Event::Connected => tracing::info!("connected to nats"),
+        Event::Disconnected => tracing::warn!("connection to nats lost"),
+        other => tracing::warn!(event = %other, "nats"),
+    }
+    state.send_modify(|c| match event {
+        Event::Connected => {
+            if c.ever_connected {
+                c.reconnects += 1;
+            }
+            c.state = ConnectionState::Connected;
+            c.ever_connected = true;
+        }
+        Event::Disconnected => c.state = ConnectionState::Disconnected,
+        Event::Closed => c.state = ConnectionState::Closed,
+        Event::SlowConsumer(_) => c.slow_consumer_events += 1,
+        Event::ServerError(error) => {
+            let text = error.to_string();
+            if text.to_ascii_lowercase().contains("permissions violation") {
+                c.denied += 1;
+            }
+            c.last_error = Some(text);
+        }
+        Event::ClientError(error) => c.last_error = Some(error.to_string()),
+        Event::LameDuckMode | Event::Draining => {}
+    });
+}
+
+fn header<'a>(headers: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a str> {
+    headers?.get(name).map(async_nats::HeaderValue::as_str)
+}
+
+pub(crate) fn decode_chunk(message: async_nats::Message) -> Result<Chunk, BadMessage> {
+    let get = |name| header(message.headers.as_ref(), name);
+    Chunk::decode(&message.subject, get, message.payload)
+}
+
+pub(crate) fn decode_announcement(
+    message: &async_nats::Message,
+) -> Result<Announcement, BadMessage> {
+    serde_json::from_slice(&message.payload).map_err(|error| BadMessage {
+        subject: message.subject.to_string(),
+        problem: format!("not an announcement: {error}"),
+    })
+}
+
+pub(crate) fn decode_gop(message: async_nats::Message) -> GopEvent {
+    if message.status == Some(StatusCode::NO_RESPONDERS) {
+        return GopEvent::NoResponder;
+    }
+    if let Some(end) = header(message.headers.as_ref(), Header::END) {
+        let run = header(message.headers.as_ref(), Header::RUN).and_then(|text| text.parse().ok());
+        return GopEvent::End {
+            run,
+            last_seq: end.parse().ok(),
+        };
+    }
+    match decode_chunk(message) {
+        Ok(chunk) => GopEvent::Chunk(chunk),
+        Err(bad) => GopEvent::Bad(bad),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reconnects_spread_out_and_stay_within_a_second() {
+        let longest = (0..200).map(|i| reconnect_delay(i % 40)).max().unwrap();
+        assert!(longest <= RECONNECT_MAX, "{longest:?}");
+        let waits: std::collections::HashSet<_> = (0..20).map(|_| reconnect_delay(10)).collect();
+        assert!(waits.len() > 10, "no jitter: {waits:?}");
+        assert!(waits.iter().all(|w| *w >= RECONNECT_MAX / 2));
+    }
+
+    #[test]
+    fn a_bad_url_is_not_repeated_in_the_error() {
+        for url in [
+            "http://user:canary@host",
+            "nats://user:canary@ho st:1",
+            "ws://u:canary@h",
+        ] {
+            let error = check_url(url).unwrap_err();
+            assert!(!error.contains("canary"), "{error}");
+        }
+        assert!(check_url("nats://127.0.0.1:4222").is_ok());
+        assert!(check_url("127.0.0.1:4222").is_ok());
+    }
+}
