@@ -1,4 +1,9 @@
 //! One suite, run against NATS and against the in-process bus.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first fault"
+)]
 
 use std::time::Duration;
 
@@ -269,7 +274,7 @@ async fn a_reader_that_stops_loses_the_newest_and_is_counted(pair: Pair) {
 async fn a_message_above_the_limit_is_refused(pair: Pair) {
     let limit = pair.ingest.max_payload();
     assert!(
-        limit > 0 && limit % 188 == 0 && limit <= 512 * 1024,
+        limit > 0 && limit.is_multiple_of(188) && limit <= 512 * 1024,
         "{limit}"
     );
     let mut big = chunk(&mut RunIds::new(), 0);

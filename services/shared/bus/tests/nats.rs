@@ -1,4 +1,9 @@
 //! What only NATS can do: be away, come back, and say no.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test stops at the first fault"
+)]
 
 use std::time::Duration;
 
