@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Everything CI runs, in the order in which a failure is cheapest to find.
+# `scripts/test.sh NAME…` runs only the named steps: rust doc player size lint
+# python browser.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
+# shellcheck source=scripts/steps.sh
+source scripts/steps.sh
+export PATH="$PWD/.venv/bin:$PATH"
+only=("$@")
+wanted() { [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " == *" $1 "* ]]; }
+
+rust() {
+    if cargo nextest --version >/dev/null 2>&1; then
+        cargo nextest run --workspace --locked --no-tests=fail
+    else
+        # the same tests, slower and without nextest's time limit for each
+        echo "cargo-nextest is not installed: using cargo test"
+        cargo test --workspace --locked --lib --bins --tests
+    fi
+}
+binaries() { cargo build --workspace --bins --locked; }
+player() { (cd services/edge/web && npm test --silent); }
+size() { (cd services/edge/web && npm run --silent size); }
+python() {
+    # A folder that has tests is run; tests/docs always has some.
+    local folders=() folder
+    for folder in tests/docs tests/chart tests/observability tests/deploy; do
+        [ -n "$(find "$folder" -name 'test_*.py' 2>/dev/null)" ] && folders+=("$folder")
+    done
+    .venv/bin/python -m pytest -c tests/pytest.ini "${folders[@]}"
+}
+browser() { (cd tests/browser && npm test --silent); }
+
+if wanted player; then step "player unit tests" player; fi
+if wanted size; then step "player size" size; fi
+if wanted rust || wanted python || wanted browser; then step "build" binaries; fi
+if wanted rust; then step "rust tests" rust; fi
+if wanted doc; then step "documentation examples" cargo test --workspace --locked --doc --quiet; fi
+if wanted python; then step "python tests" python; fi
+if wanted browser; then step "browser tests" browser; fi
+if wanted lint; then step "lint" scripts/lint.sh; fi
+steps_end test
