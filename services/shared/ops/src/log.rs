@@ -8,9 +8,9 @@ mod writer;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use tracing_log::LogTracer;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 pub use level::{LevelError, LogHandle};
@@ -25,7 +25,6 @@ const CAPPED: &[&str] = &[
     "h2",
     "hyper",
     "hyper_util",
-    "log",
     "mio",
     "opentelemetry",
     "reqwest",
@@ -123,8 +122,9 @@ pub fn init(service: &'static str, args: &LogArgs) -> LogGuard {
     let handle = LogHandle::new(reload, args.log_level.clone());
     let exporter = Exporter::from_env(service);
 
+    let terminal = std::io::stderr().is_terminal();
     let human = match args.log_format {
-        LogFormat::Auto => std::io::stderr().is_terminal(),
+        LogFormat::Auto => terminal,
         LogFormat::Human => true,
         LogFormat::Json => false,
     };
@@ -133,7 +133,7 @@ pub fn init(service: &'static str, args: &LogArgs) -> LogGuard {
         .fmt_fields(fmt::format::JsonFields::new())
         .event_format(format::Line {
             human,
-            colour: human && colour_wanted(),
+            colour: terminal && colour_wanted(),
         })
         .with_writer(writer::RedactingStderr { json: !human })
         .with_filter(filter.and(cap));
@@ -141,11 +141,14 @@ pub fn init(service: &'static str, args: &LogArgs) -> LogGuard {
         Ok(exporter) => (exporter, None),
         Err(problem) => (None, Some(problem)),
     };
-    let started = Registry::default()
+    let subscriber = Registry::default()
         .with(lines)
-        .with(spans.as_ref().map(|exporter| exporter.layer()))
-        .try_init()
-        .is_ok();
+        .with(spans.as_ref().map(|exporter| exporter.layer()));
+    let started = tracing::subscriber::set_global_default(subscriber).is_ok();
+    // Records of the `log` crate never pass below info, whatever the filter says later.
+    let _ = LogTracer::builder()
+        .with_max_level(tracing_log::log::LevelFilter::Info)
+        .init();
     writer::install_panic_hook();
     if let Some(problem) = problem {
         tracing::error!(error = %problem, "traces are not exported");

@@ -288,10 +288,9 @@ fn has_userinfo(before_at: &str) -> bool {
         return true;
     };
     let authority = &before_at[..end];
-    let port = authority.rsplit_once(':').map(|(_, port)| port);
-    authority.contains('@')
-        || port
-            .is_some_and(|port| !port.ends_with(']') && !port.bytes().all(|b| b.is_ascii_digit()))
+    let after_literal = authority.rsplit(']').next().unwrap_or(authority);
+    let port = after_literal.split_once(':').map(|(_, port)| port);
+    authority.contains('@') || port.is_some_and(|port| !port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn userinfo_goes_from_any_url_and_the_rest_stays() {
 }
 
 #[test]
-fn harmless_text_is_left_alone_without_a_copy() {
+fn harmless_text_is_left_alone() {
     for line in [
         "rtsp://10.0.0.7:554/path/a@b?mail=x@y",
         "http://[::1]:8103/cameras/front",
@@ -95,11 +95,7 @@ fn harmless_text_is_left_alone_without_a_copy() {
         "mail operator@example.org",
         "token bucket is empty",
     ] {
-        assert!(
-            matches!(redact_with(&[], line), Cow::Borrowed(_)),
-            "{line} gave {}",
-            redact(line)
-        );
+        assert_eq!(redact(line), line);
     }
 }
 
