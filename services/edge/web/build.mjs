@@ -2,6 +2,7 @@
 // serves each under its own name, and player.js is the address other people's pages import.
 import { build } from "esbuild";
 import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkSize } from "./size.mjs";
 
@@ -38,21 +39,32 @@ const jsmpegParts = {
   },
 };
 
+/** Modules of core.js, which the page and the worker share; the names they use are listed in src/core.ts. */
+const CORE = /\/(clock|decode\/(engine|jsmpeg|surface|webcodecs)|ts\/\w+)\.ts$/;
+const useCore = {
+  name: "use-core",
+  setup(pipeline) {
+    pipeline.onResolve({ filter: /\.ts$/ }, ({ path, resolveDir, kind }) =>
+      kind !== "entry-point" && CORE.test(join(resolveDir, path)) ? { path: "./core.js", external: true } : undefined,
+    );
+  },
+};
+
 await rm(at("dist"), { recursive: true, force: true });
 await mkdir(at("dist"), { recursive: true });
-await build({
+const options = {
   absWorkingDir: root,
-  entryPoints: { player: "src/player.ts", app: "src/app.ts", worker: "src/worker.ts", jsmpeg: "src/decode/jsmpeg-parts.js" },
   outdir: "dist",
   bundle: true,
   format: "esm",
   target: ["chrome94", "firefox115", "safari16.4"],
   minify: true,
   legalComments: "none",
-  external: ["./player.js", "./jsmpeg.js"],
-  plugins: [jsmpegParts],
+  external: ["./player.js"],
   logLevel: "warning",
-});
+};
+await build({ ...options, entryPoints: { core: "src/core.ts", jsmpeg: "src/decode/jsmpeg-parts.js" }, plugins: [jsmpegParts] });
+await build({ ...options, entryPoints: { player: "src/player.ts", app: "src/app.ts", worker: "src/worker.ts" }, plugins: [useCore] });
 await build({
   absWorkingDir: root,
   entryPoints: { style: "src/style.css" },

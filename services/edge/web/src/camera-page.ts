@@ -1,0 +1,122 @@
+// One camera: the picture large, its figures and its log beside it.
+import { language } from "./prefs.ts";
+import { FanlightPlayer, clock, h, icon, statRows, translate, whyText, type LogLine, type Stats } from "./player.js";
+import type { View } from "./app.ts";
+
+export class CameraPage implements View {
+  readonly element = h("main", { class: "camera", id: "content", tabindex: "-1" });
+  readonly player: FanlightPlayer;
+  private readonly heading = h("h1");
+  private readonly back = h("a", { class: "back", href: "/" });
+  private readonly connect = h("button", { type: "button", class: "button primary" });
+  private readonly save = h("button", { type: "button", class: "button" });
+  private readonly format = h("select", {}, h("option", { value: "image/png" }, "PNG"), h("option", { value: "image/jpeg" }, "JPEG"));
+  private readonly statsTitle = h("h2");
+  private readonly rows = h("tbody");
+  private readonly why = h("p", { class: "why" });
+  private readonly note = h("p", { class: "why" });
+  private readonly logTitle = h("h2");
+  private readonly copy = h("button", { type: "button", class: "button small" });
+  private readonly lines = h("ol", { class: "log", tabindex: "0" });
+  private copied: number | undefined;
+
+  constructor(camera: string, leave: () => void) {
+    this.player = h("fanlight-player", { camera });
+    this.heading.textContent = camera;
+    this.back.addEventListener("click", (event) => {
+      event.preventDefault();
+      leave();
+    });
+    this.connect.addEventListener("click", () => {
+      if (this.player.connected) this.player.disconnect();
+      else this.player.connect();
+      this.relabel();
+    });
+    this.save.addEventListener("click", () => void this.player.saveSnapshot(this.format.value as "image/png"));
+    this.copy.addEventListener("click", () => void this.copyLog());
+    this.player.addEventListener("stats", (event) => this.figures((event as CustomEvent<Stats>).detail));
+    this.player.addEventListener("statechange", () => this.relabel());
+    this.player.addEventListener("log", (event) => this.line((event as CustomEvent<LogLine>).detail));
+    this.element.append(
+      h("div", { class: "head" }, this.back, this.heading, h("div", { class: "actions" }, this.connect, this.save, this.format)),
+      h("div", { class: "view" }, this.player),
+      h(
+        "aside",
+        {},
+        h("section", { class: "figures" }, this.statsTitle, h("table", {}, this.rows), this.why, this.note),
+        h("section", { class: "logbox" }, h("div", { class: "row" }, this.logTitle, this.copy), this.lines),
+      ),
+    );
+    this.relabel();
+  }
+
+  close(): void {
+    window.clearTimeout(this.copied);
+    this.player.close();
+  }
+
+  onKey(): boolean {
+    return false;
+  }
+
+  relabel(): void {
+    const t = (key: string): string => translate(language(), key);
+    const label = t("ui.back");
+    this.back.replaceChildren(icon("back"), h("span", {}, t("ui.allCameras")));
+    this.back.setAttribute("aria-label", label);
+    this.connect.textContent = t(this.player.connected ? "ui.disconnect" : "ui.connect");
+    this.save.textContent = t("ui.snapshot");
+    this.format.setAttribute("aria-label", t("ui.format"));
+    this.statsTitle.textContent = t("ui.stats");
+    this.logTitle.textContent = t("ui.log");
+    this.copy.textContent = t("ui.copy");
+    this.lines.setAttribute("aria-label", t("ui.log"));
+    this.note.textContent = t("stat.latencyNote");
+    const stats = this.player.stats;
+    if (stats) this.figures(stats);
+  }
+
+  private figures(stats: Stats): void {
+    const rows = statRows(stats, language());
+    while (this.rows.rows.length < rows.length) this.rows.append(h("tr", {}, h("th", { scope: "row" }), h("td")));
+    rows.forEach((row, index) => {
+      const line = this.rows.rows[index]!;
+      line.dataset["stat"] = row.id;
+      if (line.cells[0]!.textContent !== row.name) line.cells[0]!.textContent = row.name;
+      if (line.cells[1]!.textContent !== row.value) line.cells[1]!.textContent = row.value;
+    });
+    const why = whyText(stats, language());
+    if (this.why.textContent !== why) this.why.textContent = why;
+  }
+
+  private line({ time, text }: LogLine): void {
+    const atEnd = this.lines.scrollHeight - this.lines.scrollTop - this.lines.clientHeight < 30;
+    this.lines.append(h("li", {}, h("time", {}, new Date(time).toLocaleTimeString(language(), { hour12: false })), text));
+    if (this.lines.childElementCount > 300) this.lines.firstElementChild!.remove();
+    if (atEnd) this.lines.scrollTop = this.lines.scrollHeight;
+  }
+
+  private async copyLog(): Promise<void> {
+    const text = this.player.log.map((line) => `${new Date(line.time).toISOString()} ${line.text}`).join("\n");
+    if (!(await toClipboard(`${this.player.camera} ${clock(Date.now(), "en")}\n${text}\n`))) return;
+    this.copy.textContent = translate(language(), "ui.copied");
+    window.clearTimeout(this.copied);
+    this.copied = window.setTimeout(() => this.relabel(), 2000);
+  }
+}
+
+/** The clipboard interface exists on secure pages only; elsewhere the old way of selecting text. */
+async function toClipboard(text: string): Promise<boolean> {
+  const wrote = await navigator.clipboard?.writeText(text).then(
+    () => true,
+    () => false,
+  );
+  if (wrote) return true;
+  const area = h("textarea", { class: "said", readonly: true });
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  const done = document.execCommand("copy");
+  area.remove();
+  return done;
+}
