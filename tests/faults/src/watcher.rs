@@ -62,7 +62,8 @@ impl Watcher {
                 // The page's backoff: 100 ms at first, doubling to 5 s, half of it random.
                 let cap = Duration::from_millis(100 << attempt.min(6)).min(Duration::from_secs(5));
                 attempt += 1;
-                tokio::time::sleep(cap.mul_f64(rand::rng().random_range(0.5..1.0))).await;
+                let pause = cap.mul_f64(rand::rng().random_range(0.5..1.0));
+                tokio::time::sleep(pause).await;
             }
         });
         Self { seen, task }
