@@ -133,7 +133,7 @@ impl Nats {
         let mut headers = HeaderMap::new();
         headers.insert(
             Header::END,
-            last_seq.map_or_else(|| "none".to_owned(), |s| s.to_string()),
+            last_seq.map(|seq| seq.to_string()).unwrap_or_default(),
         );
         if let Some(run) = run {
             headers.insert(Header::RUN, run.as_str());
