@@ -72,3 +72,12 @@ impl VideoFormat {
         })
     }
 }
+
+/// The bytes a hexadecimal string spells.
+#[cfg(test)]
+fn bytes_of(hex: &str) -> Vec<u8> {
+    (0..hex.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap())
+        .collect()
+}

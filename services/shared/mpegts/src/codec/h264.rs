@@ -151,3 +151,6 @@ pub(super) fn picture_type(nal: &[u8]) -> PictureType {
         _ => PictureType::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -203,3 +203,6 @@ fn vui_fps(bits: &mut Bits<'_>) -> Result<Option<f64>> {
     let scale = bits.bits(32)?;
     Ok((units > 0).then(|| f64::from(scale) / f64::from(units)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,3 +80,6 @@ pub(super) fn picture_type(header: [u8; 2], after_sequence: bool) -> PictureType
         _ => PictureType::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests;
