@@ -77,7 +77,7 @@ function install() {
             else result.ages.push(age(seen.stamp, now));
             if (key !== last) {
               last = key;
-              result.pictures.push({ at: now, stamp: seen.stamp, age: seen.stamp === undefined ? undefined : age(seen.stamp, now) });
+              result.pictures.push({ at: now, stamp: seen.stamp, hash: seen.hash, age: seen.stamp === undefined ? undefined : age(seen.stamp, now) });
             }
           }
           if (now - result.started >= ms) resolve(result);

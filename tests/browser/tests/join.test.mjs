@@ -1,0 +1,76 @@
+// From the upgrade of the WebSocket to the first picture on the screen, and to the first current one.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { openBrowser, openPage } from "../lib/browser.mjs";
+import { summary } from "../lib/clock.mjs";
+import { sleep } from "../lib/processes.mjs";
+import { FFMPEG_CLOCK, System } from "../lib/system.mjs";
+
+const JOINS = Number(process.env.FANLIGHT_JOINS ?? 12);
+const SLACK = Number(process.env.FANLIGHT_SLACK ?? 2);
+
+/** In the page: notes when the socket opened, then looks at every frame for a picture and for a current one. */
+function timeJoin() {
+  const Native = window.WebSocket;
+  const join = (window.join = {});
+  window.WebSocket = class extends Native {
+    constructor(...args) {
+      super(...args);
+      this.addEventListener("open", () => (join.open ??= performance.now()));
+    }
+  };
+  const look = () => {
+    const { surfaces, read, age, now } = window.fanlightWatch;
+    const surface = surfaces(document).find((element) => element.style.opacity !== "0" && (element.videoWidth ?? element.width) > 16);
+    const stamp = surface && read(surface)?.stamp;
+    if (stamp !== undefined && join.open !== undefined) {
+      join.picture ??= performance.now() - join.open;
+      if (age(stamp, now()) < 300) join.current ??= performance.now() - join.open;
+    }
+    if (join.current === undefined) requestAnimationFrame(look);
+  };
+  document.addEventListener("DOMContentLoaded", () => requestAnimationFrame(look));
+}
+const NO_WEBCODECS = () => {
+  delete window.VideoDecoder;
+};
+
+const PATHS = [
+  { decoder: "webcodecs", codec: "h264", init: [], picture: 120, current: 150 },
+  { decoder: "mse", codec: "h264", init: [NO_WEBCODECS], picture: 120, current: 150 },
+  { decoder: "jsmpeg", codec: "mpeg1", init: [], picture: 120, median: 400, worst: 700 },
+];
+
+describe("joining", { timeout: 400_000 }, () => {
+  const system = new System();
+  let browser, edge;
+  before(async () => {
+    browser = await openBrowser(system);
+    edge = await system.cameras(
+      { h264: { url: "test", codec: "h264" }, mpeg1: { url: "test", codec: "mpeg1" } },
+      "--ffmpeg", FFMPEG_CLOCK,
+    );
+    await Promise.all([edge.state("h264"), edge.state("mpeg1")]);
+  });
+  after(() => system.close());
+
+  for (const { decoder, codec, init, picture, current, median, worst } of PATHS) {
+    test(`${decoder}: ${JOINS} joins at random times`, { timeout: 120_000 }, async (t) => {
+      const joins = [];
+      for (let join = 0; join < JOINS; join++) {
+        await sleep(Math.random() * 2000);
+        const page = await openPage(browser, edge.page(codec), { init: [timeJoin, ...init] });
+        await page.waitForFunction(() => window.join.current !== undefined, null, { timeout: 15_000 });
+        joins.push(await page.evaluate(() => window.join));
+        assert.deepEqual(page.complaints, []);
+        await page.context().close();
+      }
+      const first = summary(joins.map((join) => join.picture));
+      const live = summary(joins.map((join) => join.current));
+      t.diagnostic(`picture ${JSON.stringify(first)}, younger than 300 ms ${JSON.stringify(live)}`);
+      assert.ok(first.p95 < picture * SLACK, `first picture after ${first.p95} ms`);
+      if (current) assert.ok(live.p95 < current * SLACK, `current after ${live.p95} ms`);
+      if (median) assert.ok(live.p50 < median * SLACK && live.max < worst * SLACK, `current after ${live.p50} ms, at worst ${live.max} ms`);
+    });
+  }
+});
