@@ -3,16 +3,8 @@
 import { Backoff } from "./backoff.ts";
 import { Feed, type Media, type SocketLike } from "./feed.ts";
 import { Merge, type Accepted } from "./merge.ts";
-import { clockMessage, reportMessage, type Report, type ServerMessage } from "./protocol.ts";
+import { clockMessage, reportMessage, type Refusal, type Report, type ServerMessage } from "./protocol.ts";
 import type { Phase, RefuseReason, WaitReason } from "./stall.ts";
-
-/** What `/api/cameras/{camera}` said after a refused upgrade. */
-export interface Refusal {
-  status: number;
-  code: string | undefined;
-  message: string | undefined;
-  retryAfterMs: number | undefined;
-}
 
 export interface Deps {
   openSocket(url: string): SocketLike;
@@ -189,10 +181,10 @@ export class Connection {
     if (message.type === "drain") this.onDrain(message.deadline);
   }
 
-  private onDrain(seconds: number | undefined): void {
+  private onDrain(ms: number | undefined): void {
     if (this.second) return;
     this.events.note({ key: "drain" });
-    this.drainEnds = this.deps.now() + (seconds ?? 10) * 1000;
+    this.drainEnds = this.deps.now() + (ms ?? 10_000);
     this.openSecond();
   }
 
@@ -255,10 +247,10 @@ export class Connection {
     const { status, code, message, retryAfterMs } = refusal;
     if (status !== 200) this.events.note({ key: "refused", values: { status, message: message ?? code ?? "" } });
     if (status === 401) return this.refuse("signedOut");
-    if (status === 403) return this.refuse(code?.includes("origin") ? "origin" : "forbidden");
+    if (status === 403) return this.refuse(code === "origin_not_allowed" ? "origin" : "forbidden");
     if (status === 404) return this.wait("unknownCamera", retryAfterMs ?? UNKNOWN_RETRY_MS);
     if (status === 429) return this.wait("limited", retryAfterMs ?? 5000);
-    if (status === 503) return this.wait(code?.includes("capacity") ? "capacity" : "restarting", retryAfterMs);
+    if (status === 503) return this.wait(code?.endsWith("at_capacity") ? "capacity" : "restarting", retryAfterMs);
     this.wait("unreachable", retryAfterMs);
   }
 

@@ -5,4 +5,5 @@ export { ErrorBudget, Pipeline } from "./decode/engine.ts";
 export { JsmpegDecoder } from "./decode/jsmpeg.ts";
 export { capture } from "./decode/surface.ts";
 export { WebCodecsDecoder } from "./decode/webcodecs.ts";
-export { probeKind } from "./ts/probe.ts";
+export { wrapDifference } from "./ts/pes.ts";
+export { probeKind, probePts } from "./ts/probe.ts";

@@ -1,5 +1,6 @@
 // How late a picture is when it is painted: ingest time from marks, clocks compared by exchange.
 // Numbers in, numbers out; no DOM.
+import { wrapDifference } from "./ts/pes.ts";
 
 /** Best of the last clock exchanges (RFC 5905's offset and delay): the one with the shortest round trip. */
 export class ClockOffset {
@@ -69,54 +70,79 @@ export class Window {
   }
 }
 
+/** A picture whose ingest time is known. */
+interface Anchor {
+  tag: number;
+  pts: number;
+  time: number;
+}
+
 /** A picture counts as current below this delay; joins are timed until then. */
 export const CURRENT_MS = 300;
 
 /**
- * Delay of painted pictures. A mark gives the ingest time of its own message; the pictures up to the next
- * mark are placed by their PTS. Pictures of a join's backlog are old by intent: percentiles begin when the
- * viewer has caught up, or `SETTLE_MS` after the join if it never does.
+ * Delay of painted pictures. A mark gives the ingest time of its own message, about once a second: only those
+ * pictures are counted, so that no guess is among the figures. The pictures in between are placed by their PTS,
+ * which is good enough to tell when a join has caught up. Pictures of a join's backlog are old by intent:
+ * counting begins when the viewer has caught up, or `SETTLE_MS` after the join if it never does.
  */
 export class LatencyMeter {
   readonly clock = new ClockOffset();
   readonly window = new Window();
   /** Since the last report */
   private recent: number[] = [];
-  private marks = new Map<number, number>();
-  private anchor: { pts: number; time: number } | undefined;
+  private anchors: Anchor[] = [];
+  /** Delay of the picture before, exact or not */
+  private before: number | undefined;
+  /** Tag of the last mark that was counted */
+  private counted: number | undefined;
   private settledAt = Infinity;
   private settled = false;
+  /** Exact, of the last marked picture */
   current: number | undefined;
 
-  /** The message with this tag was read by ingest at `time` (server clock, unix milliseconds). */
-  mark(tag: number, time: number): void {
-    this.marks.set(tag, time);
-    if (this.marks.size > 64) this.marks.delete(this.marks.keys().next().value!);
+  /** The message with this tag, its picture's PTS being `pts`, was read by ingest at `time` (server clock, unix milliseconds). */
+  mark(tag: number, pts: number, time: number): void {
+    this.anchors.push({ tag, pts, time });
+    if (this.anchors.length > 32) this.anchors.shift();
   }
 
   /** A join or a jump: what follows may be backlog. */
   restart(at: number): void {
-    this.marks.clear();
-    this.anchor = undefined;
+    this.anchors = [];
     this.settled = false;
     this.settledAt = at + SETTLE_MS;
     this.current = undefined;
+    this.before = undefined;
   }
 
-  /** Returns the delay in milliseconds, undefined while it is not known. */
+  /** Returns the delay in milliseconds, exact or by PTS; undefined while it is not known. */
   painted(tag: number, pts: number, at: number): number | undefined {
-    const marked = this.marks.get(tag);
-    if (marked !== undefined) this.anchor = { pts, time: marked };
     const offset = this.clock.offset;
-    if (!this.anchor || offset === undefined) return undefined;
-    const delay = at + offset - (this.anchor.time + (pts - this.anchor.pts) / 90);
-    this.current = Math.max(0, delay);
-    if (delay < CURRENT_MS || at > this.settledAt) this.settled = true;
-    if (this.settled) {
-      this.window.add(at, this.current);
-      if (this.recent.length < 1000) this.recent.push(this.current);
+    const anchor = this.anchorOf(tag);
+    if (!anchor || offset === undefined) return undefined;
+    const delay = at + offset - (anchor.time + wrapDifference(pts, anchor.pts) / 90);
+    const late = Math.max(0, delay);
+    // While it catches up, each picture is later than the next by about a picture's distance.
+    const steady = this.before !== undefined && this.before - late < STEADY_MS;
+    this.before = late;
+    if ((late < CURRENT_MS && steady) || at > this.settledAt) this.settled = true;
+    if (tag === anchor.tag && tag !== this.counted) {
+      this.counted = tag;
+      this.current = late;
+      if (this.settled) {
+        this.window.add(at, late);
+        if (this.recent.length < 100) this.recent.push(late);
+      }
     }
-    return this.current;
+    return late;
+  }
+
+  /** The newest mark not after the picture's message; older ones are done with. */
+  private anchorOf(tag: number): Anchor | undefined {
+    while (this.anchors[1] && this.anchors[1].tag <= tag) this.anchors.shift();
+    const first = this.anchors[0];
+    return first && first.tag <= tag ? first : undefined;
   }
 
   /** Median since the last call. */
@@ -128,3 +154,4 @@ export class LatencyMeter {
 }
 
 const SETTLE_MS = 3000;
+const STEADY_MS = 12;

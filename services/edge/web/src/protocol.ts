@@ -20,10 +20,10 @@ export interface CameraState {
 
 export type ServerMessage =
   | ({ type: "hello"; camera: string; width?: number; height?: number; fps?: number; next?: Position } & CameraState)
-  | { type: "mark"; next: Position; /** ingest time, unix milliseconds */ time: number }
+  | { type: "mark"; next: Position; /** ingest time on the edge's clock, unix milliseconds */ time: number }
   | ({ type: "state" } & CameraState)
   | { type: "slow"; skipped: number | undefined }
-  | { type: "drain"; /** seconds from now */ deadline: number | undefined }
+  | { type: "drain"; /** milliseconds from now */ deadline: number | undefined }
   | { type: "clock"; t0: number; t1: number; t2: number };
 
 type Json = Record<string, unknown>;
@@ -90,10 +90,33 @@ export function cameraState(json: Json): CameraState {
   };
 }
 
-/** Unix nanoseconds to milliseconds. */
+/** Unix nanoseconds, sent as a decimal string, to milliseconds (exact to a quarter of a microsecond). */
 function nanoseconds(value: unknown): number | undefined {
-  const count = typeof value === "string" ? Number(value) : number(value);
-  return count !== undefined && Number.isFinite(count) ? count / 1e6 : undefined;
+  const digits = text(value);
+  return digits !== undefined && /^\d+$/.test(digits) ? Number(digits) / 1e6 : undefined;
+}
+
+/** Why the edge would refuse this viewer, from the answer of `/api/cameras/{camera}`. */
+export interface Refusal {
+  /** 200 when it would not */
+  status: number;
+  code: string | undefined;
+  message: string | undefined;
+  retryAfterMs: number | undefined;
+}
+
+/** `body` as parsed JSON; a known camera's answer is 200 and holds the refusal, other errors are the answer. */
+export function parseRefusal(status: number, body: unknown, retryAfter?: string | null): Refusal {
+  const json: Json = typeof body === "object" && body !== null ? (body as Json) : {};
+  const inner = json["refusal"];
+  const from: Json = typeof inner === "object" && inner !== null ? (inner as Json) : json;
+  const seconds = number(from["retry_after"]) ?? (retryAfter ? Number(retryAfter) : undefined);
+  return {
+    status: from === json ? status : (number(from["status"]) ?? status),
+    code: text(from["code"]),
+    message: text(from["message"]),
+    retryAfterMs: seconds !== undefined && Number.isFinite(seconds) ? seconds * 1000 : undefined,
+  };
 }
 
 export function clockMessage(t0: number): string {

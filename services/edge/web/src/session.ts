@@ -1,7 +1,7 @@
 // One viewing of one camera: connection, decode path, figures and the judgement of what is true. The element
 // gives it a place to paint and shows what it says.
 import { now } from "./clock.ts";
-import { Connection, type Note, type Refusal } from "./connection.ts";
+import { Connection, type Note } from "./connection.ts";
 import { choosePath, kindOf, type Abilities, type Choice } from "./decode/choose.ts";
 import { Pipeline, type Counts, type Engine, type Failure, type Painted, type Sink, type SnapshotType, type StreamInfo } from "./decode/engine.ts";
 import { JsmpegDecoder } from "./decode/jsmpeg.ts";
@@ -11,10 +11,10 @@ import { WorkerEngine, workerUsable } from "./decode/worker-host.ts";
 import { openSocket } from "./feed.ts";
 import { CURRENT_MS, LatencyMeter } from "./latency.ts";
 import type { Accepted } from "./merge.ts";
-import type { ServerMessage } from "./protocol.ts";
+import { parseRefusal, type Refusal, type ServerMessage } from "./protocol.ts";
 import { judge, StallCounter, type Phase, type Status } from "./stall.ts";
 import { Rate, Traffic, type Stats } from "./stats.ts";
-import { probeKind } from "./ts/probe.ts";
+import { probeKind, probePts } from "./ts/probe.ts";
 import type { VideoKind } from "./ts/psi.ts";
 
 /** Where a session paints. */
@@ -225,7 +225,10 @@ export class Session {
     const time = now();
     this.traffic.add(time, media.data.byteLength);
     this.tag += 1;
-    if (media.time !== undefined) this.meter.mark(this.tag, media.time);
+    if (media.time !== undefined) {
+      const pts = probePts(media.data);
+      if (pts !== undefined) this.meter.mark(this.tag, pts, media.time);
+    }
     if (!this.choice) {
       const { kind, streamType } = probeKind(media.data);
       if (streamType === undefined) return; // joined before the tables
@@ -392,14 +395,8 @@ export class Session {
   private async askReason(): Promise<Refusal | undefined> {
     try {
       const answer = await fetch(this.options.apiUrl, { cache: "no-store", signal: AbortSignal.timeout(3000) });
-      const body = (await answer.json().catch(() => ({}))) as { code?: string; message?: string; retry_after?: number };
-      const seconds = body.retry_after ?? Number(answer.headers.get("retry-after") ?? NaN);
-      return {
-        status: answer.status,
-        code: body.code,
-        message: body.message,
-        retryAfterMs: Number.isFinite(seconds) ? seconds * 1000 : undefined,
-      };
+      const body: unknown = await answer.json().catch(() => undefined);
+      return parseRefusal(answer.status, body, answer.headers.get("retry-after"));
     } catch {
       return undefined;
     }

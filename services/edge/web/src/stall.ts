@@ -12,7 +12,7 @@ export type Phase =
   /** No attempt will be made without the viewer */
   | { name: "refused"; reason: RefuseReason };
 
-export type WaitReason = "lost" | "unreachable" | "restarting" | "slow" | "capacity" | "limited" | "unknownCamera";
+export type WaitReason = "lost" | "bus" | "unreachable" | "restarting" | "slow" | "capacity" | "limited" | "unknownCamera";
 export type RefuseReason = "signedOut" | "forbidden" | "revoked" | "origin";
 
 export interface Facts {
@@ -69,6 +69,8 @@ export function judge(facts: Facts): Status {
   if (!overdue) return facts.slowAt !== undefined && now - facts.slowAt < SLOW_SHOWN_MS ? { name: "slow" } : { name: "live" };
   if (phase.name === "connecting") return { name: "connecting" };
   const reason = { since: camera?.since, cause: camera?.cause, causeKind: camera?.causeKind };
+  // The edge is there and lost its own source of pictures: it reconnects, not the camera.
+  if (camera?.causeKind === "nats") return { name: "reconnecting", at: now, reason: "bus" };
   if (camera?.state === "offline" || camera?.state === "stopping") return { name: "offline", ...reason };
   if (camera?.state === "starting" && camera.cause) return { name: "offline", ...reason };
   if (camera?.state === "stalled") return { name: "stalled", ...reason, since: camera.since ?? painted ?? now };

@@ -24,11 +24,13 @@ const SLOW_RATE = 0.94;
 const SEEK_LAG = 0.6;
 const SEEK_PAUSE_MS = 3000;
 const MAX_PADDING = 0.3;
+const DRY_PAUSE_MS = 1000;
 
 export class EdgeFollower {
   /** Extra distance after the playhead ran dry; melts away. */
   padding = 0;
   private jitter = 0;
+  private driedAt = -Infinity;
   private last: { time: number; liveEnd: number } | undefined;
   private recent: { time: number; ahead: number }[] = [];
   private lastSeek: { time: number; lag: number } | undefined;
@@ -40,8 +42,11 @@ export class EdgeFollower {
   }
 
   /** The playhead reached the end of the buffer while playing. */
-  ranDry(interval: number): void {
-    this.padding = Math.min(MAX_PADDING, this.padding + interval / 4);
+  ranDry(time: number, interval: number): void {
+    // One shortage shows as several events.
+    if (time - this.driedAt < DRY_PAUSE_MS) return;
+    this.driedAt = time;
+    this.padding = Math.min(MAX_PADDING, this.padding + interval / 5);
   }
 
   /** A new backlog: one seek is in order again. */
@@ -58,7 +63,7 @@ export class EdgeFollower {
       if (off < 1) this.jitter += (off - this.jitter) / 16;
     }
     this.last = { time, liveEnd };
-    this.padding *= 0.998;
+    this.padding *= 0.99;
   }
 
   observe({ time, ahead, interval }: Observation): Decision {
@@ -73,7 +78,7 @@ export class EdgeFollower {
       return { rate: 1, seek: target };
     }
     const excess = lowest - target;
-    if (excess > Math.max(0.25 * interval, 0.015)) this.rate = Math.min(MAX_RATE, 1.02 + excess * 1.5);
+    if (excess > Math.max(0.12 * interval, 0.008)) this.rate = Math.min(MAX_RATE, 1.02 + excess * 1.5);
     else if (excess < -0.25 * interval) this.rate = SLOW_RATE;
     else if (this.rate > 1 ? excess <= 0.005 : excess >= 0) this.rate = 1;
     return { rate: this.rate, seek: undefined };

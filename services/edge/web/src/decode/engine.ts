@@ -113,13 +113,14 @@ export class Pipeline implements Engine {
     }
     const units = this.demuxer.push(new Uint8Array(message), tag);
     const { kind, streamType } = this.demuxer.program;
-    if (streamType !== undefined && (!kind || pathKind(kind) !== (this.path === "jsmpeg"))) {
+    if (streamType !== undefined && (!kind || (kind === "mpeg1") !== (this.path === "jsmpeg"))) {
       this.fail({ kind: "codec", found: kind, streamType });
       return;
     }
     for (const unit of units) {
       const sample = this.filter.push(unit);
       if (!sample) continue;
+      if (sample.config?.sampleEntry === "mpeg2") return this.fail({ kind: "codec", found: "mpeg2", streamType });
       if (sample.config) this.tell(sample.config);
       this.decoder.decode(sample);
       if (this.closed) return;
@@ -159,11 +160,6 @@ export class Pipeline implements Engine {
     this.close();
     this.sink.failed(failure);
   }
-}
-
-/** True for what JSMpeg plays, false for what the browser's decoders play. */
-function pathKind(kind: VideoKind): boolean {
-  return kind === "mpeg1" || kind === "mpeg2";
 }
 
 /** How many errors in how much time a path may recover from before the next path is tried. */

@@ -215,7 +215,7 @@ export class MseDecoder implements SampleDecoder {
   }
 
   private readonly onWaiting = (): void => {
-    if (this.started && this.visible) this.follower.ranDry(this.remuxer.interval / 90_000);
+    if (this.started && this.visible) this.follower.ranDry(performance.now(), this.remuxer.interval / 90_000);
   };
 
   private readonly onVideoError = (): void => {

@@ -21,6 +21,8 @@ export class WebCodecsDecoder implements SampleDecoder {
   private decoder: VideoDecoder | undefined;
   private config: Configured | undefined;
   private caughtUp = false;
+  /** Pictures out since the last configuration */
+  private shown = 0;
   private closed = false;
 
   constructor(
@@ -63,6 +65,7 @@ export class WebCodecsDecoder implements SampleDecoder {
     const decoder =
       this.decoder ?? new VideoDecoder({ output: (frame) => this.show(frame), error: (error) => this.onError(error) });
     this.decoder = decoder;
+    this.shown = 0;
     decoder.configure({
       codec: config.codec,
       codedWidth: config.width,
@@ -81,6 +84,7 @@ export class WebCodecsDecoder implements SampleDecoder {
     }
     this.waiting.delete(frame.timestamp);
     this.counts.decoded += 1;
+    this.shown += 1;
     const behind = this.waiting.size > CATCH_UP;
     if (!behind) this.caughtUp = true;
     if (!this.closed && this.visible && !(behind && this.counts.painted > 0)) {
@@ -98,13 +102,22 @@ export class WebCodecsDecoder implements SampleDecoder {
     this.counts.errors += 1;
     this.counts.dropped += this.waiting.size;
     this.drop();
-    if (error.name === "NotSupportedError") {
-      this.events.failed({ kind: "unsupported", codec: this.config?.codec ?? "", message: error.message });
+    if (this.shown === 0 && this.config) {
+      void this.askSupport(this.config, error);
     } else if (!this.budget.spend(performance.now())) {
       this.events.failed({ kind: "errors", message: error.message });
     } else {
       this.events.waitForKey(false);
     }
+  }
+
+  /** A decoder that never gave a picture: an unsupported configuration, or a bad first picture? */
+  private async askSupport({ codec, description }: Configured, error: DOMException): Promise<void> {
+    const answer = await VideoDecoder.isConfigSupported({ codec, description }).catch(() => undefined);
+    if (this.closed) return;
+    if (!answer?.supported) this.events.failed({ kind: "unsupported", codec, message: error.message });
+    else if (this.budget.spend(performance.now())) this.events.waitForKey(false);
+    else this.events.failed({ kind: "errors", message: error.message });
   }
 
   private drop(): void {

@@ -140,12 +140,12 @@ export class Demuxer {
 const WRAP = 2 ** 33;
 
 /** `a - b` on the 33-bit clock, the short way round. */
-function wrapDifference(a: number, b: number): number {
+export function wrapDifference(a: number, b: number): number {
   const difference = (((a - b) % WRAP) + WRAP) % WRAP;
   return difference >= WRAP / 2 ? difference - WRAP : difference;
 }
 
-function readTime(data: Uint8Array, at: number): number {
+export function readTime(data: Uint8Array, at: number): number {
   const high = (data[at]! >> 1) & 0x07;
   const middle = ((data[at + 1]! << 8) | data[at + 2]!) >> 1;
   const low = ((data[at + 3]! << 8) | data[at + 4]!) >> 1;

@@ -3,8 +3,8 @@ import type { Packet } from "./sync.ts";
 
 export type VideoKind = "h264" | "h265" | "mpeg1" | "mpeg2";
 
-/** stream_type, table 2-34 */
-const KINDS: Readonly<Record<number, VideoKind>> = { 0x01: "mpeg1", 0x02: "mpeg2", 0x1b: "h264", 0x24: "h265" };
+/** stream_type, table 2-34; ffmpeg writes 2 for MPEG-1 as well, so the sequence header decides (video.ts). */
+const KINDS: Readonly<Record<number, VideoKind>> = { 0x01: "mpeg1", 0x02: "mpeg1", 0x1b: "h264", 0x24: "h265" };
 
 /** Collects the sections of one PID; a section may span packets. */
 class Sections {

@@ -24,7 +24,7 @@ export interface Configured {
   height: number;
   /** avcC or hvcC; empty for MPEG-1 */
   description: Uint8Array;
-  sampleEntry: "avc1" | "hvc1" | "mpeg1";
+  sampleEntry: "avc1" | "hvc1" | "mpeg1" | "mpeg2";
   /** Pictures come out in another order than they go in */
   reordered: boolean;
 }
@@ -63,7 +63,7 @@ export class SampleFilter {
   }
 
   push(unit: AccessUnit): Sample | undefined {
-    const sample = unit.kind === "mpeg1" || unit.kind === "mpeg2" ? this.mpeg(unit) : this.nal(unit);
+    const sample = unit.kind === "mpeg1" ? this.mpeg(unit) : this.nal(unit);
     if (!sample) return undefined;
     if (unit.damaged || (this.waiting && !sample.key)) {
       this.waiting = true;
@@ -99,7 +99,7 @@ export class SampleFilter {
     const header = mpegHeader(unit.data);
     let config: Configured | undefined;
     if (header && !unit.damaged) {
-      config = this.changed({ ...header, codec: "mpeg1", description: new Uint8Array(0), sampleEntry: "mpeg1", reordered: false });
+      config = this.changed({ ...header, codec: header.sampleEntry, description: new Uint8Array(0), reordered: false });
     }
     const { data, pts, dts, tag } = unit;
     return { key: header !== undefined, data, pts, dts, tag, config };
@@ -132,8 +132,11 @@ function configured(read: () => Configured | undefined): Configured | undefined 
   }
 }
 
-/** Size from the sequence header that begins an MPEG-1 key picture (ISO/IEC 11172-2 2.4.2.3). */
-function mpegHeader(data: Uint8Array): { width: number; height: number } | undefined {
-  if (data.length < 8 || data[0] !== 0 || data[1] !== 0 || data[2] !== 1 || data[3] !== 0xb3) return undefined;
-  return { width: (data[4]! << 4) | (data[5]! >> 4), height: ((data[5]! & 15) << 8) | data[6]! };
+/** The sequence header that begins a key picture (ISO/IEC 11172-2 2.4.2.3); an extension after it makes it MPEG-2. */
+function mpegHeader(data: Uint8Array): { width: number; height: number; sampleEntry: "mpeg1" | "mpeg2" } | undefined {
+  if (data.length < 12 || data[0] !== 0 || data[1] !== 0 || data[2] !== 1 || data[3] !== 0xb3) return undefined;
+  let at = 12; // the header without matrices; each of those is 64 bytes
+  while (at + 4 < data.length && at <= 12 + 128 && !(data[at] === 0 && data[at + 1] === 0 && data[at + 2] === 1)) at += 1;
+  const sampleEntry = data[at + 3] === 0xb5 ? "mpeg2" : "mpeg1";
+  return { width: (data[4]! << 4) | (data[5]! >> 4), height: ((data[5]! & 15) << 8) | data[6]!, sampleEntry };
 }
