@@ -325,8 +325,8 @@ OVERVIEW = dashboard(
                   (8, 8), rename={"Value": "Age"}, links=to_camera("__data.fields.camera"),
                   thresholds=[(None, "green"), (5, "orange"), (15, "red")]),
             table("Why ffmpeg ended, last hour",
-                  "Restarts by camera and cause. auth: password; refused and dns: address or "
-                  "network; stall: the camera went silent. The runbook has the remedy for each.",
+                  "Restarts by camera and cause. auth: password; refused, dns, unreachable: address "
+                  "or network; silent: the camera hangs. The runbook has the remedy for each.",
                   "short",
                   "topk(20, sum by (namespace, camera, reason) "
                   f"(increase(fanlight_ingest_ffmpeg_restarts_total{{{CAMERA}}}[1h])))",
@@ -463,8 +463,8 @@ CAMERA_BOARD = dashboard(
                              "error: {{kind}}"),
                   ], (8, 8), min=0),
             panel("timeseries", "ffmpeg restarts",
-                  "Restarts by cause, per shown step. auth, dns, refused and codec need a change "
-                  "of the configuration; stall and exit point at the camera or its link.",
+                  "Restarts by cause, per shown step. silent, timeout and exited point at the "
+                  "camera or its link, the others at the configuration: see the runbook.",
                   "short", [target(
                       "sum by (reason) (increase(fanlight_ingest_ffmpeg_restarts_total"
                       f"{{{CAMERA}}}[$__rate_interval]))", "{{reason}}")],
@@ -493,8 +493,8 @@ CAMERA_BOARD = dashboard(
                                   "pod, instance"), "{{pod}} {{instance}}"),
                   ], (8, 8), min=0),
             panel("timeseries", "Publish errors",
-                  "Chunks NATS did not take, by reason. too_large: raise max_payload; denied: "
-                  "permissions; disconnected: NATS itself.",
+                  "Chunks NATS did not take, by reason. too_large: raise max_payload; "
+                  "disconnected: NATS itself.",
                   "short", [target(rate("fanlight_ingest_publish_errors_total", CAMERA, "reason"),
                                    "{{reason}}")],
                   (8, 8), min=0),
@@ -520,6 +520,12 @@ CAMERA_BOARD = dashboard(
                              "received"),
                       target(rate("fanlight_edge_sent_bytes_total", CAMERA, "camera"), "sent"),
                   ], (8, 8), min=0),
+            panel("timeseries", "Packets sent",
+                  "MPEG-TS packets per second to viewers. With nobody skipping it is the packets "
+                  "of the input times the viewers.",
+                  "short", [target(rate("fanlight_edge_sent_ts_packets_total", CAMERA, "camera"),
+                                   "{{camera}}")],
+                  (8, 8), min=0),
             panel("timeseries", "Skips and gaps",
                   "Chunks skipped for slow viewers, and holes in the numbers from NATS. Skips "
                   "are the viewer's link, gaps are ours.",
@@ -565,9 +571,12 @@ EDGE = dashboard(
                       f"count(fanlight_edge_nats_connected{{{POD}}} == 0) or vector(0)")],
                   (4, 4), thresholds=[(None, "green"), (1, "red")]),
             table("Builds",
-                  "Versions that run. Two lines outside of a rollout: it got stuck.",
-                  "short", f"count by (version, revision) (fanlight_edge_build_info{{{POD}}})",
-                  (4, 4), rename={"Value": "Pods"}),
+                  "Versions that run, ingests included. Two lines outside of a rollout: it got "
+                  "stuck.",
+                  "short",
+                  'count by (version, revision) ({__name__=~"fanlight_(edge|ingest)_build_info",'
+                  f"{SCOPE}}})",
+                  (4, 4), rename={"Value": "Processes"}),
         ),
         row(
             "Load",
@@ -684,14 +693,21 @@ EDGE = dashboard(
                              "edge {{pod}} {{instance}}"),
                       target("sum(increase(fanlight_ingest_nats_reconnects_total"
                              f"{{{SCOPE}}}[$__rate_interval]))", "all ingests"),
-                  ], (12, 8), min=0),
+                  ], (8, 8), min=0),
             panel("timeseries", "Ingests without NATS",
                   "Ingests that lost NATS. Together with edge pods it is the broker, alone it "
                   "is the network between cameras and cluster.",
                   "short", [target(
                       f"count(fanlight_ingest_nats_connected{{{SCOPE}}} == 0) or vector(0)",
                       "ingests")],
-                  (12, 8), min=0),
+                  (8, 8), min=0),
+            panel("timeseries", "Clock offset",
+                  "The largest offset between a pod's clock and an ingest's. Latencies are "
+                  "corrected by it; above a second repair the time service of that host.",
+                  "s", [target(
+                      f"max by (pod, instance) (fanlight_edge_clock_offset_seconds{{{POD}}})",
+                      "{{pod}} {{instance}}")],
+                  (8, 8)),
         ),
     ],
 )
