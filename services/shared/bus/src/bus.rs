@@ -57,8 +57,9 @@ impl Bus {
         }
     }
 
-    /// Subscribes to a stream's media; effective when this returns, and again by itself
-    /// after each reconnect.
+    /// Subscribes to a stream's media, and again by itself after each reconnect. Requests made
+    /// on this bus afterwards come after it; what others publish is certain to arrive only after
+    /// a [`flush`](Self::flush).
     ///
     /// # Errors
     /// [`BusError::Closed`].
@@ -128,7 +129,8 @@ impl Bus {
         }
     }
 
-    /// Waits until what was published has left, at most `timeout`. `false` when it has not.
+    /// Waits until what was published and subscribed has reached the broker, at most `timeout`.
+    /// `false` when it has not.
     pub async fn flush(&self, timeout: Duration) -> bool {
         match self {
             Self::Nats(bus) => bus.flush(timeout).await,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_nats::{ConnectOptions, Event, HeaderMap, ServerAddr, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use rand::RngExt;
 use tokio::sync::watch;
 
@@ -220,11 +221,20 @@ impl Nats {
         self.connection.clone()
     }
 
+    /// The client's own flush ends when the bytes are in the socket. This one waits for the
+    /// server's answer, so that everything sent before has taken effect there.
     pub(crate) async fn flush(&self, timeout: Duration) -> bool {
+        let round_trip = async {
+            let mut probe = self.subscribe(self.client.new_inbox()).await.ok()?;
+            // Draining ends a subscription when the PONG to a PING sent after it is here.
+            probe.drain().await.ok()?;
+            while probe.next().await.is_some() {}
+            Some(())
+        };
         self.check_connected().is_ok()
             && matches!(
-                tokio::time::timeout(timeout, self.client.flush()).await,
-                Ok(Ok(()))
+                tokio::time::timeout(timeout, round_trip).await,
+                Ok(Some(()))
             )
     }
 
