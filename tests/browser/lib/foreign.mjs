@@ -1,13 +1,11 @@
 // Pages and programs that know nothing of Fanlight, served from another origin or opened from disk.
 import { createServer } from "node:http";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
-const require = createRequire(import.meta.url);
-const packaged = (name, file) => path.join(path.dirname(require.resolve(`${name}/package.json`)), file);
+const packaged = (name, file) => fileURLToPath(new URL(`../node_modules/${name}/${file}`, import.meta.url));
 export const JSMPEG = packaged("@cycjimmy/jsmpeg-player", "dist/jsmpeg-player.umd.min.js");
 export const MPEGTS = packaged("mpegts.js", "dist/mpegts.js");
 
