@@ -20,6 +20,8 @@ const CSS = `
 [data-tone=busy] .dot{background:var(--warn);animation:pulse 1.2s ease-in-out infinite}
 @keyframes pulse{50%{opacity:.25}}
 .delay{color:#b9c5ce;font-variant-numeric:tabular-nums;white-space:nowrap}
+.hint{position:absolute;left:8px;top:38px;max-width:min(44ch,calc(100% - 16px));padding:4px 9px;border-radius:7px;background:rgb(9 12 15/.78);font-size:12px;pointer-events:none}
+.hint[hidden]{display:none}
 .panel{position:absolute;inset:0;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:6px;
  padding:40px 8% 44px;text-align:center;pointer-events:none}
 .panel[hidden]{display:none}

@@ -55,6 +55,7 @@ export class FanlightPlayer extends HTMLElement {
   private readonly detail = h("p");
   private readonly action = h("button", { type: "button" });
   private readonly signIn = h("a", {});
+  private readonly hint = h("div", { class: "hint", hidden: true });
   private readonly panel = h("div", { class: "panel", hidden: true }, this.headline, this.detail, this.action, this.signIn);
   private readonly said = h("div", { class: "said", role: "status", "aria-live": "polite" });
   private readonly statsBody = h("tbody");
@@ -83,7 +84,7 @@ export class FanlightPlayer extends HTMLElement {
     add("snapshot", "ui.snapshot", () => void this.saveSnapshot());
     if (canPip()) add("pip", "ui.pip", () => void this.togglePictureInPicture());
     if (document.fullscreenEnabled) add("fullscreen", "ui.fullscreen", () => void this.toggleFullscreen());
-    this.root.append(this.stageBox, this.badge, this.panel, this.statsBox, bar, this.said);
+    this.root.append(this.stageBox, this.badge, this.hint, this.panel, this.statsBox, bar, this.said);
     shadow.append(this.root);
     this.action.addEventListener("click", (event) => {
       event.stopPropagation();
@@ -293,6 +294,8 @@ export class FanlightPlayer extends HTMLElement {
     setText(this.headline, words.title);
     setText(this.detail, words.detail);
     this.detail.hidden = words.detail === "";
+    this.hint.hidden = name !== "slow";
+    setText(this.hint, name === "slow" ? words.detail : "");
     const action = ACTIONS[name];
     this.action.hidden = action === undefined;
     if (action) setText(this.action, translate(lang, action));
