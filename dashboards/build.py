@@ -94,7 +94,7 @@ def defaults(kind):
     if kind == "state-timeline":
         return {"fillOpacity": 80, "lineWidth": 0}, {
             "mergeValues": True, "showValue": "never", "rowHeight": 0.85, "alignValue": "left",
-            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True},
+            "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
             "tooltip": {"mode": "single", "sort": "none"},
         }
     if kind == "heatmap":
@@ -151,7 +151,7 @@ def place(rows):
 def query_variable(name, label, query, several=True, **extra):
     made = {
         "type": "query", "name": name, "label": label, "datasource": DATASOURCE,
-        "query": {"query": query, "refId": name}, "definition": query,
+        "query": {"query": query, "refId": name},
         "refresh": 2, "sort": 1, "multi": several, "includeAll": several,
         "options": [], "regex": "", "hide": 0, "skipUrlSync": False,
     }
