@@ -7,7 +7,9 @@ use fanlight_mpegts::codec::{h264, h265, mpeg12};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {
-    let Some((codec, bytes)) = input.split_first() else { return };
+    let Some((codec, bytes)) = input.split_first() else {
+        return;
+    };
     let format = match codec % 4 {
         0 => h264::parse_sps(bytes),
         1 => h265::parse_sps(bytes),
@@ -20,7 +22,10 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(format) = format {
         assert!((1..=16_384).contains(&format.width), "{format:?}");
         assert!((1..=16_384).contains(&format.height), "{format:?}");
-        assert!(format.fps.is_none_or(|fps| fps > 0.0 && fps <= 1000.0), "{format:?}");
+        assert!(
+            format.fps.is_none_or(|fps| fps > 0.0 && fps <= 1000.0),
+            "{format:?}"
+        );
         assert!(format.codec.is_ascii());
     }
 });

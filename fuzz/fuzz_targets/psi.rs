@@ -29,7 +29,9 @@ fn read(bytes: &[u8]) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((length, payloads)) = input.split_first() else { return };
+    let Some((length, payloads)) = input.split_first() else {
+        return;
+    };
     let mut assembler = SectionAssembler::default();
     for payload in payloads.chunks(usize::from(*length).clamp(2, 185)) {
         let result = assembler.push(&payload[1..], payload[0] & 1 != 0, |bytes| {

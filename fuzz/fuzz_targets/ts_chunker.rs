@@ -20,7 +20,9 @@ fn chunks(parts: &[&[u8]]) -> (Vec<RawChunk>, Chunker) {
 }
 
 fuzz_target!(|input: &[u8]| {
-    let Some((split, stream)) = input.split_at_checked(2) else { return };
+    let Some((split, stream)) = input.split_at_checked(2) else {
+        return;
+    };
     let step = usize::from(u16::from_be_bytes([split[0], split[1]])) + 1;
     let parts: Vec<_> = stream.chunks(step).collect();
 
@@ -34,9 +36,14 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(bytes as u64 + once.skipped_bytes(), stream.len() as u64);
     assert_eq!(bytes as u64, once.packets() * PACKET_SIZE as u64);
     let mut rest = stream;
-    for packet in whole.iter().flat_map(|chunk| chunk.payload.chunks(PACKET_SIZE)) {
+    for packet in whole
+        .iter()
+        .flat_map(|chunk| chunk.payload.chunks(PACKET_SIZE))
+    {
         // Skipped bytes are rare: nearly always the packet is right here.
-        let at = rest.windows(PACKET_SIZE).position(|window| window == packet);
+        let at = rest
+            .windows(PACKET_SIZE)
+            .position(|window| window == packet);
         rest = &rest[at.expect("a packet that did not come in") + PACKET_SIZE..];
     }
 
