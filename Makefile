@@ -31,5 +31,8 @@ test: setup-test
 lint: setup-test
 	@scripts/lint.sh
 
+soak: setup-test
+	@scripts/soak.sh
+
 clean-tools:
 	rm -rf .tools .venv tests/browser/node_modules services/edge/web/node_modules
