@@ -304,8 +304,8 @@ OVERVIEW = dashboard(
                   "cannot be carried: add replicas.",
                   "percentunit", [target(
                       f"sum(fanlight_edge_viewers{{{SCOPE}}}) / "
-                      f"sum(fanlight_edge_viewer_limit{{{SCOPE}}})")],
-                  (4, 4), min=0, max=1,
+                      f"(sum(fanlight_edge_viewer_limit{{{SCOPE}}}) > 0)")],
+                  (4, 4), min=0, max=1, noValue="no limit",
                   thresholds=[(None, "green"), (0.7, "orange"), (0.85, "red")]),
         ),
         row(
@@ -382,8 +382,9 @@ OVERVIEW = dashboard(
                                    "{{camera}}")],
                   (8, 8), min=0, links=to_camera()),
             panel("timeseries", "Refused and accepted connections",
-                  "Connection attempts per second by result. at capacity: add replicas; auth: "
-                  "expired links or an attack; origin: a page that needs --allow-origin.",
+                  "Connection attempts per second by result. at_capacity: add replicas; "
+                  "not_signed_in: expired links or an attack; origin_not_allowed: a page that "
+                  "needs --allow-origin.",
                   "short", [target(rate("fanlight_edge_connections_total", SCOPE, "result"),
                                    "{{result}}")],
                   (8, 8), min=0),
@@ -476,8 +477,9 @@ CAMERA_BOARD = dashboard(
                                "{{camera}}")],
                   (8, 8), min=0),
             panel("timeseries", "Start of ffmpeg",
-                  "From spawn to the first byte, of all cameras in the namespace. RTSP cameras "
-                  "take one to three seconds; more is probing or a slow camera.",
+                  "From the start of ffmpeg to its first key picture, of all cameras in the "
+                  "namespace. RTSP cameras take one to three seconds; more is probing or a long "
+                  "key interval.",
                   "s", quantiles("fanlight_ingest_ffmpeg_start_duration_seconds", SCOPE), (8, 8),
                   min=0),
         ),
@@ -559,8 +561,8 @@ EDGE = dashboard(
                   "percentunit", [target(
                       f"max(sum by (namespace, pod, instance) (fanlight_edge_viewers{{{POD}}}) / "
                       "on (namespace, pod, instance) "
-                      f"fanlight_edge_viewer_limit{{{POD}}})")],
-                  (4, 4), min=0, max=1,
+                      f"(fanlight_edge_viewer_limit{{{POD}}} > 0))")],
+                  (4, 4), min=0, max=1, noValue="no limit",
                   thresholds=[(None, "green"), (0.7, "orange"), (0.85, "red")]),
             panel("stat", "Draining",
                   "Pods that are leaving. They should be gone after --drain-seconds.",
@@ -651,6 +653,18 @@ EDGE = dashboard(
         ),
         row(
             "Connections",
+            panel("timeseries", "Pictures players left out",
+                  "Part of the pictures players dropped to keep up. High with low latency: weak "
+                  "devices; lower --size or --fps.",
+                  "percentunit", [target(
+                      rate("fanlight_edge_viewer_dropped_pictures_total", POD, "pod, instance")
+                      + " / ("
+                      + rate("fanlight_edge_viewer_dropped_pictures_total", POD, "pod, instance")
+                      + " + "
+                      + rate("fanlight_edge_viewer_decoded_pictures_total", POD, "pod, instance")
+                      + ")",
+                      "{{pod}} {{instance}}")],
+                  (8, 8), min=0, max=1),
             panel("timeseries", "Attempts by result",
                   "Connection attempts per second. Anything but accepted is a viewer without a "
                   "picture.",
@@ -662,6 +676,13 @@ EDGE = dashboard(
                   "rollout; error: resets, look at the load balancer's timeouts.",
                   "short", [target(rate("fanlight_edge_disconnects_total", POD, "reason"),
                                    "{{reason}}")],
+                  (8, 8), min=0),
+            panel("timeseries", "Dropped from NATS",
+                  "Messages per second the NATS client threw away because this pod read too "
+                  "slowly. Above 0 the pod needs more CPU.",
+                  "short", [target(
+                      rate("fanlight_edge_slow_consumer_events_total", POD, "pod, instance"),
+                      "{{pod}} {{instance}}")],
                   (8, 8), min=0),
             panel("timeseries", "Skipped for slow viewers",
                   "Chunks skipped per second by pod. On one pod only: that pod's network.",

@@ -185,3 +185,17 @@ fn the_level_filters_and_follows_the_handle() {
         .collect();
     assert_eq!(messages, ["two"], "{text}");
 }
+
+#[test]
+fn with_tracing_off_spans_of_chunks_do_not_exist() {
+    if is_child() {
+        let _guard = start("info", LogFormat::Json);
+        let chunk = tracing::debug_span!(target: "fanlight_edge::feed", "chunk");
+        assert!(chunk.is_disabled() && !fanlight_ops::trace::enabled());
+        tracing::info!("checked");
+        return;
+    }
+    let text = child("with_tracing_off_spans_of_chunks_do_not_exist");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("checked"), "{text}");
+}
