@@ -1,2 +1,3 @@
-//! 
+//! `fanlight-ingest`.
+
 fn main() {}
