@@ -2,7 +2,7 @@
 import { CameraPage } from "./camera-page.ts";
 import { Wall } from "./wall.ts";
 import { applyLanguage, applyTheme, language, setLanguage, setTheme, theme, type Theme } from "./prefs.ts";
-import { h, translate, type FanlightPlayer } from "./player.js";
+import { h, icon, translate, type FanlightPlayer } from "./player.js";
 
 export interface View {
   element: HTMLElement;
@@ -29,7 +29,7 @@ class App {
   start(): void {
     applyTheme();
     applyLanguage();
-    const brand = h("a", { class: "brand", href: "/" }, h("img", { src: "/favicon.svg", alt: "", width: "22", height: "22" }), "Fanlight");
+    const brand = h("a", { class: "brand", href: "/" }, icon("brand"), "Fanlight");
     brand.addEventListener("click", (event) => {
       event.preventDefault();
       this.go("/");

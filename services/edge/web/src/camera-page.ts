@@ -1,6 +1,6 @@
 // One camera: the picture large, its figures and its log beside it.
 import { language } from "./prefs.ts";
-import { FanlightPlayer, clock, h, icon, statRows, translate, whyText, type LogLine, type Stats } from "./player.js";
+import { FanlightPlayer, clock, h, icon, statRows, timeOfDay, translate, whyText, type LogLine, type Stats } from "./player.js";
 import type { View } from "./app.ts";
 
 export class CameraPage implements View {
@@ -18,6 +18,7 @@ export class CameraPage implements View {
   private readonly logTitle = h("h2");
   private readonly copy = h("button", { type: "button", class: "button small" });
   private readonly lines = h("ol", { class: "log", tabindex: "0" });
+  private fresh: LogLine[] = [];
   private copied: number | undefined;
 
   constructor(camera: string, leave: () => void) {
@@ -30,12 +31,12 @@ export class CameraPage implements View {
     this.connect.addEventListener("click", () => {
       if (this.player.connected) this.player.disconnect();
       else this.player.connect();
-      this.relabel();
+      this.labelConnect();
     });
     this.save.addEventListener("click", () => void this.player.saveSnapshot(this.format.value as "image/png"));
     this.copy.addEventListener("click", () => void this.copyLog());
     this.player.addEventListener("stats", (event) => this.figures((event as CustomEvent<Stats>).detail));
-    this.player.addEventListener("statechange", () => this.relabel());
+    this.player.addEventListener("statechange", () => this.labelConnect());
     this.player.addEventListener("log", (event) => this.line((event as CustomEvent<LogLine>).detail));
     this.element.append(
       h("div", { class: "head" }, this.back, this.heading, h("div", { class: "actions" }, this.connect, this.save, this.format)),
@@ -64,7 +65,7 @@ export class CameraPage implements View {
     const label = t("ui.back");
     this.back.replaceChildren(icon("back"), h("span", {}, t("ui.allCameras")));
     this.back.setAttribute("aria-label", label);
-    this.connect.textContent = t(this.player.connected ? "ui.disconnect" : "ui.connect");
+    this.labelConnect();
     this.save.textContent = t("ui.snapshot");
     this.format.setAttribute("aria-label", t("ui.format"));
     this.statsTitle.textContent = t("ui.stats");
@@ -74,6 +75,10 @@ export class CameraPage implements View {
     this.note.textContent = t("stat.latencyNote");
     const stats = this.player.stats;
     if (stats) this.figures(stats);
+  }
+
+  private labelConnect(): void {
+    this.connect.textContent = translate(language(), this.player.connected ? "ui.disconnect" : "ui.connect");
   }
 
   private figures(stats: Stats): void {
@@ -89,10 +94,16 @@ export class CameraPage implements View {
     if (this.why.textContent !== why) this.why.textContent = why;
   }
 
-  private line({ time, text }: LogLine): void {
+  /** Lines come in bursts while a picture is waited for: they are shown together, with the next frame. */
+  private line(line: LogLine): void {
+    this.fresh.push(line);
+    if (this.fresh.length === 1) requestAnimationFrame(() => this.showLines());
+  }
+
+  private showLines(): void {
     const atEnd = this.lines.scrollHeight - this.lines.scrollTop - this.lines.clientHeight < 30;
-    this.lines.append(h("li", {}, h("time", {}, new Date(time).toLocaleTimeString(language(), { hour12: false })), text));
-    if (this.lines.childElementCount > 300) this.lines.firstElementChild!.remove();
+    for (const { time, text } of this.fresh.splice(0)) this.lines.append(h("li", {}, h("time", {}, timeOfDay(time)), text));
+    while (this.lines.childElementCount > 300) this.lines.firstElementChild!.remove();
     if (atEnd) this.lines.scrollTop = this.lines.scrollHeight;
   }
 

@@ -15,6 +15,7 @@ export function h<Tag extends keyof HTMLElementTagNameMap>(tag: Tag, attributes:
 
 /** 24-unit line icons. */
 const ICONS = {
+  brand: "M2.500 18a9.500 9.500 0 0 1 19 0zM12 18V8.500M12 18 5.500 11.500M12 18l6.500-6.500",
   snapshot: "M4 8h3l2-3h6l2 3h3v11H4zM12 16.500a3.500 3.500 0 1 0 0-7 3.500 3.500 0 0 0 0 7z",
   pip: "M3 5h18v14H3zM12 12h6.500v4.500H12z",
   fullscreen: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",

@@ -7,6 +7,7 @@ import { h, icon, type Icon } from "./dom.ts";
 import { styleSheet } from "./element-style.ts";
 import { browserLang, matchLang, translate, type Lang } from "./i18n.ts";
 import { leavePip, togglePip } from "./pip.ts";
+import { workerUsable } from "./decode/worker-host.ts";
 import { Session, type Stage } from "./session.ts";
 import type { Status } from "./stall.ts";
 import type { Stats } from "./stats.ts";
@@ -171,6 +172,7 @@ export class FanlightPlayer extends HTMLElement {
 
   connect(): void {
     if (this.session) return;
+    workerUsable(); // it starts while the socket opens
     this.session = new Session(this.addresses(), this.stage(), {
       status: (status) => this.show(status),
       note: (note) => this.note(note),

@@ -116,7 +116,7 @@ export class LatencyMeter {
     this.before = undefined;
   }
 
-  /** Returns the delay in milliseconds, exact or by PTS; undefined while it is not known. */
+  /** Returns the delay in milliseconds, placed by PTS; undefined while it is not known. */
   painted(tag: number, pts: number, at: number): number | undefined {
     const offset = this.clock.offset;
     const anchor = this.anchorOf(tag);
@@ -127,15 +127,24 @@ export class LatencyMeter {
     const steady = this.before !== undefined && this.before - late < STEADY_MS;
     this.before = late;
     if ((late < CURRENT_MS && steady) || at > this.settledAt) this.settled = true;
-    if (tag === anchor.tag && tag !== this.counted) {
-      this.counted = tag;
-      this.current = late;
-      if (this.settled) {
-        this.window.add(at, late);
-        if (this.recent.length < 100) this.recent.push(late);
-      }
-    }
     return late;
+  }
+
+  /** True when the picture of this message carries a mark that was not counted yet. */
+  isMarked(tag: number): boolean {
+    return tag !== this.counted && this.anchors.some((anchor) => anchor.tag === tag);
+  }
+
+  /** The marked picture could be seen at `at`: an exact delay. */
+  shown(tag: number, at: number): void {
+    const anchor = this.anchors.find((one) => one.tag === tag);
+    const offset = this.clock.offset;
+    if (!anchor || offset === undefined || tag === this.counted) return;
+    this.counted = tag;
+    this.current = Math.max(0, at + offset - anchor.time);
+    if (!this.settled) return;
+    this.window.add(at, this.current);
+    if (this.recent.length < 100) this.recent.push(this.current);
   }
 
   /** The newest mark not after the picture's message; older ones are done with. */

@@ -2,7 +2,7 @@
 import { FanlightPlayer } from "./element.ts";
 
 export { FanlightPlayer };
-export { clock, cause, describe, statRows, whyText } from "./describe.ts";
+export { clock, cause, describe, statRows, timeOfDay, whyText } from "./describe.ts";
 export { h, icon } from "./dom.ts";
 export { browserLang, matchLang, translate, type Lang } from "./i18n.ts";
 export type { LogLine } from "./element.ts";

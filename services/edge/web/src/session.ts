@@ -101,9 +101,9 @@ export class Session {
   connect(): void {
     if (this.timer !== undefined) return;
     this.traffic.start(now());
-    this.events.note({ key: "connect", values: { url: this.options.socketUrl.replace(/token=[^&]*/, "token=…") } });
     this.timer = window.setInterval(() => this.tick(), JUDGE_MS);
     this.connection.connect();
+    this.events.note({ key: "connect", values: { url: this.options.socketUrl.replace(/token=[^&]*/, "token=…") } });
     this.tick();
   }
 
@@ -281,6 +281,7 @@ export class Session {
     this.paintedAt = picture.at;
     this.rate.add(picture.at, 1);
     const latency = this.meter.painted(picture.tag, picture.pts, picture.at);
+    this.count(picture);
     if (first) {
       this.join.firstPicture = picture.at - this.joinStart!;
       this.events.note({ key: "picture", values: { ms: Math.round(this.join.firstPicture) } });
@@ -290,6 +291,15 @@ export class Session {
     }
     this.events.picture({ ...picture, latency });
     if (this.status.name !== "live" && this.status.name !== "slow") this.tick();
+  }
+
+  /**
+   * A canvas is seen with the next animation frame after it was painted; a <video> tells by itself when it was.
+   */
+  private count({ tag, at }: Painted): void {
+    if (!this.meter.isMarked(tag)) return;
+    if (this.choice?.path === "mse") this.meter.shown(tag, at);
+    else requestAnimationFrame(() => this.meter.shown(tag, now()));
   }
 
   private onStream(info: StreamInfo): void {

@@ -107,9 +107,14 @@ test("delay: exact for marked pictures, by PTS between them; a backlog does not 
   assert.equal(meter.window.count(10_030), 0);
   meter.mark(4, 90_000 + 135_000, 10_600);
   meter.painted(4, 90_000 + 135_000, 10_121); // 21 ms, but so far below the last that it may still catch up
+  meter.shown(4, 10_121);
   meter.painted(5, 90_000 + 141_000, 10_188);
   meter.mark(20, 300_000, 11_700);
-  assert.equal(Math.round(meter.painted(20, 300_000, 11_215)!), 15);
+  assert.equal(Math.round(meter.painted(20, 300_000, 11_205)!), 5);
+  assert.equal(meter.isMarked(20), true);
+  meter.shown(20, 11_215);
+  assert.equal(meter.isMarked(20), false);
+  meter.shown(20, 11_300);
   assert.deepEqual([meter.current, meter.window.count(11_300)], [15, 1]);
   assert.equal(meter.take(), 15);
   assert.equal(meter.take(), undefined);

@@ -29,7 +29,7 @@ class Camera {
     this.seq = 0;
     this.gop = [];
     const source = `testsrc2=size=${this.size}:rate=${this.fps},drawtext=text='${this.id} %{localtime}':x=20:y=h-60:fontsize=28:fontcolor=white:box=1:boxcolor=black@0.6`;
-    this.ffmpeg = spawn("ffmpeg", [
+    this.ffmpeg = spawn(process.env.RELAY_FFMPEG ?? "ffmpeg", [
       "-hide_banner", "-loglevel", "error", "-nostdin", "-re", "-f", "lavfi", "-i", source, "-an", ...ENCODERS[this.codec],
       "-b:v", "800k", "-maxrate", "800k", "-bufsize", "400k", "-g", String(2 * this.fps),
       "-muxdelay", "0", "-muxpreload", "0", "-flush_packets", "1", "-omit_video_pes_length", "0", "-mpegts_flags", "+initial_discontinuity", "-f", "mpegts", "pipe:1",

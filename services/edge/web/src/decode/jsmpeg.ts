@@ -36,31 +36,24 @@ export class JsmpegDecoder implements SampleDecoder {
   private queue: Sample[] = [];
   private mpeg: Mpeg1 | undefined;
   private renderer: Renderer | undefined;
+  private readonly channel = new MessageChannel();
   private rendered = false;
+  private paint = false;
   private closed = false;
 
   constructor(
     private readonly canvas: AnyCanvas,
     private readonly events: DecoderEvents,
   ) {
+    this.channel.port1.onmessage = () => this.drain();
     void this.load();
   }
 
   decode(sample: Sample): void {
-    if (!this.mpeg) {
-      // While JSMpeg loads, keep what the newest key picture needs.
-      if (sample.key) this.queue = [];
-      this.queue.push(sample);
-      return;
-    }
-    try {
-      this.picture(this.mpeg, sample);
-    } catch (error) {
-      this.counts.errors += 1;
-      this.counts.dropped += 1;
-      if (this.budget.spend(performance.now())) this.events.waitForKey(false);
-      else this.events.failed({ kind: "errors", message: String(error) });
-    }
+    // While JSMpeg loads, keep what the newest key picture needs.
+    if (!this.mpeg && sample.key) this.queue = [];
+    this.queue.push(sample);
+    this.wake();
   }
 
   restarted(): void {
@@ -74,6 +67,7 @@ export class JsmpegDecoder implements SampleDecoder {
   close(): void {
     this.closed = true;
     this.queue = [];
+    this.channel.port1.close();
     this.renderer?.destroy();
   }
 
@@ -88,7 +82,7 @@ export class JsmpegDecoder implements SampleDecoder {
         resize: (width, height) => renderer.resize(width, height),
         render: (y, cb, cr, clamped) => {
           this.rendered = true;
-          if (this.visible && !this.closed) renderer.render(y, cb, cr, clamped);
+          if (this.paint) renderer.render(y, cb, cr, clamped);
         },
       });
       this.renderer = renderer;
@@ -97,7 +91,32 @@ export class JsmpegDecoder implements SampleDecoder {
       this.events.failed({ kind: "unsupported", codec: "mpeg1", message: String(error) });
       return;
     }
-    for (const sample of this.queue.splice(0)) this.decode(sample);
+    this.drain();
+  }
+
+  /** Decodes after the messages that have already arrived, so that of a backlog only the last picture is painted. */
+  private wake(): void {
+    if (this.mpeg && this.queue.length === 1) this.channel.port2.postMessage(null);
+  }
+
+  private drain(): void {
+    const mpeg = this.mpeg;
+    for (let sample = this.queue[0]; mpeg && sample && !this.closed; sample = this.queue[0]) {
+      this.paint = this.visible && (this.queue.length === 1 || this.counts.painted === 0);
+      try {
+        this.picture(mpeg, sample);
+      } catch (error) {
+        this.onError(error);
+      }
+      this.queue.shift();
+    }
+  }
+
+  private onError(error: unknown): void {
+    this.counts.errors += 1;
+    this.counts.dropped += 1;
+    if (this.budget.spend(performance.now())) this.events.waitForKey(false);
+    else this.events.failed({ kind: "errors", message: String(error) });
   }
 
   private picture(mpeg: Mpeg1, sample: Sample): void {
@@ -119,7 +138,7 @@ export class JsmpegDecoder implements SampleDecoder {
       return;
     }
     this.counts.decoded += 1;
-    if (!this.visible) return;
+    if (!this.paint) return;
     this.counts.painted += 1;
     this.events.painted({ tag: sample.tag, pts: sample.pts, at: now() });
   }
