@@ -1,4 +1,5 @@
 // A status and its figures in words, for the element, its statistics panel and the pages.
+import { kindOf } from "./decode/choose.ts";
 import { has, translate, type Lang, type Values } from "./i18n.ts";
 import type { Status } from "./stall.ts";
 import type { Stats } from "./stats.ts";
@@ -24,7 +25,7 @@ export function describe(status: Status, lang: Lang, time: number): Description 
       return both(t(status.since ? "detail.offline" : "detail.offlineNoTime", values));
     }
     case "unplayable":
-      return both(t(`unplayable.${status.reason}`, { codec: status.codec }));
+      return both(t(`unplayable.${status.reason}`, { codec: codecName(status.codec) }));
     case "reconnecting": {
       const why = t(`wait.${status.reason}`);
       const seconds = secondsTo(status.at, time);
@@ -42,6 +43,14 @@ export function describe(status: Status, lang: Lang, time: number): Description 
     default:
       return both(t(`detail.${status.name}`));
   }
+}
+
+const FAMILIES: Record<string, string> = { h264: "H.264", h265: "H.265", mpeg1: "MPEG-1", mpeg2: "MPEG-2" };
+
+/** A name people know, with the exact string. */
+function codecName(codec: string): string {
+  const family = FAMILIES[kindOf(codec) ?? codec];
+  return family && family !== codec ? `${family} (${codec})` : codec || "?";
 }
 
 /** Ingest's sentence; in other languages than its own, ours for the same kind of cause. */

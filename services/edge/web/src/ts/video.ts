@@ -99,7 +99,7 @@ export class SampleFilter {
     const header = mpegHeader(unit.data);
     let config: Configured | undefined;
     if (header && !unit.damaged) {
-      config = this.changed({ ...header, codec: header.sampleEntry, description: new Uint8Array(0), reordered: false });
+      config = this.changed({ ...header, codec: header.sampleEntry === "mpeg1" ? "mp4v.6A" : "mp4v.61", description: new Uint8Array(0), reordered: false });
     }
     const { data, pts, dts, tag } = unit;
     return { key: header !== undefined, data, pts, dts, tag, config };
