@@ -1,0 +1,156 @@
+//! Accepts connections and runs HTTP on each, within limits of number and time.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fanlight_ops::throttle::Throttle;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use super::Site;
+use super::client::Ends;
+use super::conn::{Conn, accepted};
+
+/// Connections that are not viewers (yet): requests, pages, half-open handshakes.
+const MAX_OPEN: usize = 4096;
+
+/// Those of one address, so that one client cannot take them all.
+const MAX_OPEN_PER_ADDRESS: usize = 2048;
+
+/// Time for a request's head, and for the next request on an open connection.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// Most bytes of a request's head, and of what hyper holds for a client that is slow to take it.
+const MAX_BUFFER: usize = 32 << 10;
+
+/// Most header lines of a request.
+const MAX_HEADERS: usize = 64;
+
+/// Pause when the system has no file descriptors left.
+const EXHAUSTED: Duration = Duration::from_millis(50);
+
+/// Serves until `end` is cancelled; connections are then closed as soon as their request is
+/// answered.
+pub(crate) async fn serve(site: Arc<Site>, listener: TcpListener, end: CancellationToken) {
+    let router = super::router(&site);
+    let open = Arc::new(Semaphore::new(MAX_OPEN));
+    let addresses = Arc::new(Addresses::default());
+    let failures = Throttle::new(Duration::from_secs(10));
+    loop {
+        let connection = tokio::select! {
+            () = end.cancelled() => return,
+            connection = next(&listener, &open) => connection,
+        };
+        let (stream, ends, permit) = match connection {
+            Ok(connection) => connection,
+            Err(error) => {
+                if let Some(suppressed) = failures.allow("accept") {
+                    tracing::warn!(%error, suppressed, "connection not accepted");
+                }
+                tokio::time::sleep(EXHAUSTED).await;
+                continue;
+            }
+        };
+        let remote = ends.remote.ip().to_canonical();
+        let Some(place) = Addresses::enter(&addresses, remote) else {
+            if let Some(suppressed) = failures.allow("address") {
+                tracing::warn!(%remote, suppressed, "connection refused: too many of one address");
+            }
+            continue;
+        };
+        accepted(&stream);
+        let (router, end) = (router.clone(), end.clone());
+        site.shutdown.tracker.spawn(async move {
+            connection_of(stream, ends, router, end).await;
+            drop((place, permit));
+        });
+    }
+}
+
+async fn next(
+    listener: &TcpListener,
+    open: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, Ends, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(open).acquire_owned().await;
+    let permit = permit.map_err(std::io::Error::other)?;
+    let (stream, remote) = listener.accept().await?;
+    let local = stream.local_addr()?;
+    Ok((stream, Ends { remote, local }, permit))
+}
+
+async fn connection_of(
+    stream: TcpStream,
+    ends: Ends,
+    router: axum::Router,
+    end: CancellationToken,
+) {
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
+        request.extensions_mut().insert(ends);
+        router.clone().oneshot(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_LIMIT)
+        .max_buf_size(MAX_BUFFER)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(Conn::new(stream)), service)
+        .with_upgrades();
+    tokio::pin!(connection);
+    let result = tokio::select! {
+        result = &mut connection => result,
+        () = end.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, remote = %ends.remote, "connection ended");
+    }
+}
+
+/// Open connections by address.
+#[derive(Debug, Default)]
+struct Addresses(Mutex<HashMap<IpAddr, usize>>);
+
+struct Place {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+}
+
+impl Addresses {
+    fn enter(this: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let mut counts = this.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= MAX_OPEN_PER_ADDRESS {
+            return None;
+        }
+        *count += 1;
+        Some(Place {
+            addresses: Arc::clone(this),
+            address,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self
+            .addresses
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}

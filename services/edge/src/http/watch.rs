@@ -1,0 +1,288 @@
+//! From a request to a viewer: judge, admit, shake hands, hand over.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use fanlight_bus::StreamId;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+
+use super::Site;
+use super::client::Client;
+use super::conn::Conn;
+use super::refusal::Refusal;
+use crate::admission::Permit;
+use crate::auth::Grant;
+use crate::hub::{Command, Membership};
+use crate::viewer::{End, Viewer};
+use crate::wire::CameraState;
+use crate::ws::handshake::{Handshake, Refused};
+
+pub(super) async fn main(
+    State(site): State<Arc<Site>>,
+    Path(camera): Path<String>,
+    request: Request,
+) -> Response {
+    upgrade(site, super::stream(&camera, None), request).await
+}
+
+pub(super) async fn rendition(
+    State(site): State<Arc<Site>>,
+    Path((camera, rendition)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    upgrade(site, super::stream(&camera, Some(&rendition)), request).await
+}
+
+/// The upgrade of `/`.
+pub(super) async fn default(site: Arc<Site>, request: Request) -> Response {
+    let camera = site.directory.wait_default().await;
+    let stream = camera.map(StreamId::main).ok_or_else(|| {
+        let message = "this server has no default camera: connect to /ws/{camera}; /api/cameras lists the cameras";
+        Refusal::new("no_default_camera", message)
+    });
+    upgrade(site, stream, request).await
+}
+
+pub(super) fn not_signed_in() -> Refusal {
+    Refusal::new("not_signed_in", "sign in to watch")
+}
+
+/// One request that asks for a stream.
+pub(super) struct Asker<'a> {
+    pub(super) site: &'a Site,
+    pub(super) client: &'a Client,
+    pub(super) headers: &'a HeaderMap,
+}
+
+/// Somebody who may watch.
+pub(super) struct Admitted {
+    pub(super) grant: Grant,
+    pub(super) permit: Permit,
+    pub(super) state: Arc<CameraState>,
+    pub(super) address: std::net::IpAddr,
+}
+
+impl Asker<'_> {
+    /// The grant, if it is for this camera.
+    pub(super) fn grant(&self, stream: &StreamId) -> Result<Grant, Refusal> {
+        let grant = self.site.auth.grant(self.headers);
+        let grant = grant.map_err(|_| not_signed_in())?;
+        if grant.cameras.contains(&stream.camera) {
+            Ok(grant)
+        } else {
+            Err(Refusal::new(
+                "camera_not_allowed",
+                "you may not watch this camera",
+            ))
+        }
+    }
+
+    /// Nobody has heard of the camera, or nobody could have yet.
+    pub(super) fn unknown(&self) -> Refusal {
+        if self.site.directory.is_settled() {
+            Refusal::unknown_camera()
+        } else {
+            Refusal::starting()
+        }
+    }
+
+    pub(super) fn would_enter(&self, stream: &StreamId) -> Result<(), Refusal> {
+        if self.site.is_draining() {
+            return Err(Refusal::draining());
+        }
+        let admission = &self.site.admission;
+        admission
+            .would_enter(&stream.camera, self.client.address)
+            .map_err(Refusal::full)
+    }
+
+    /// All that must hold before somebody watches.
+    pub(super) async fn admit(&self, stream: &StreamId) -> Result<Admitted, Refusal> {
+        super::guard::origin(self.site, self.client, self.headers)?;
+        if self.site.is_draining() {
+            return Err(Refusal::draining());
+        }
+        let grant = self.grant(stream)?;
+        let state = self.site.directory.wait_state(stream).await;
+        let state = state.ok_or_else(|| self.unknown())?;
+        let address = self.client.address;
+        let permit = self
+            .site
+            .admission
+            .enter(&stream.camera, address)
+            .map_err(Refusal::full)?;
+        Ok(Admitted {
+            grant,
+            permit,
+            state,
+            address,
+        })
+    }
+}
+
+async fn upgrade(
+    site: Arc<Site>,
+    stream: Result<StreamId, Refusal>,
+    mut request: Request,
+) -> Response {
+    let upgraded = hyper::upgrade::on(&mut request);
+    let client = request.extensions().get::<Client>().cloned();
+    // The body of a GET is nobody's, and would keep this future on one thread.
+    let (parts, _no_body) = request.into_parts();
+    let answer = match (stream, client) {
+        (Ok(stream), Some(client)) => begin(&site, &stream, &client, &parts, upgraded).await,
+        (Ok(_), None) => Err(Refusal::unknown_camera()),
+        (Err(refusal), _) => Err(refusal),
+    };
+    match answer {
+        Ok(response) => {
+            site.metrics.connection("accepted");
+            response
+        }
+        Err(refusal) => {
+            count(&site, &refusal);
+            refusal.into_response()
+        }
+    }
+}
+
+pub(super) fn count(site: &Site, refusal: &Refusal) {
+    let known = crate::metrics::RESULTS.contains(&refusal.code);
+    site.metrics
+        .connection(if known { refusal.code } else { "bad_request" });
+}
+
+async fn begin(
+    site: &Arc<Site>,
+    stream: &StreamId,
+    client: &Client,
+    request: &Parts,
+    upgraded: OnUpgrade,
+) -> Result<Response, Refusal> {
+    let handshake = Handshake::of(request.version, &request.headers).map_err(|refused| {
+        let code = match refused {
+            Refused::NotAnUpgrade | Refused::Version => "upgrade_required",
+            Refused::Key => "bad_request",
+        };
+        Refusal::new(code, refused.to_string())
+    })?;
+    let asker = Asker {
+        site,
+        client,
+        headers: &request.headers,
+    };
+    let admitted = asker.admit(stream).await?;
+    let membership = site.hubs.join(stream, Arc::clone(&admitted.state));
+    let task_site = Arc::clone(site);
+    let v1 = handshake.v1;
+    site.shutdown.tracker.spawn(async move {
+        let Ok(upgraded) = upgraded.await else {
+            return; // the client left before the answer
+        };
+        let Ok(parts) = upgraded.downcast::<TokioIo<Conn>>() else {
+            tracing::error!("the upgraded connection is not ours");
+            return;
+        };
+        let socket = parts.io.into_inner().into_stream();
+        watch(
+            &task_site,
+            admitted,
+            membership,
+            socket,
+            v1,
+            &parts.read_buf,
+        )
+        .await;
+    });
+    Ok(handshake.response())
+}
+
+/// Serves one viewer and logs its coming and going.
+async fn watch(
+    site: &Site,
+    admitted: Admitted,
+    membership: Membership,
+    socket: tokio::net::TcpStream,
+    v1: bool,
+    early: &[u8],
+) {
+    let Admitted {
+        grant,
+        permit,
+        address,
+        ..
+    } = admitted;
+    if site.is_draining() {
+        // The drain began while the handshake ran; its round of notices may have passed by.
+        membership.tell(Command::Drain);
+    }
+    let came = Coming::new(
+        site,
+        &membership,
+        &grant,
+        address,
+        if v1 { "fanlight.v1" } else { "plain" },
+    );
+    let viewer = Viewer::new(socket, membership, &grant, v1);
+    let end = Box::pin(viewer.run(early)).await;
+    drop(permit);
+    came.left(site, end);
+}
+
+/// A viewer's line in the log when it comes, and the one when it leaves.
+pub(super) struct Coming {
+    viewer: u64,
+    stream: StreamId,
+    address: std::net::IpAddr,
+    since: Instant,
+}
+
+impl Coming {
+    pub(super) fn new(
+        site: &Site,
+        membership: &Membership,
+        grant: &Grant,
+        address: std::net::IpAddr,
+        protocol: &'static str,
+    ) -> Self {
+        let hub = membership.hub();
+        let viewer = site.viewer_number();
+        tracing::info!(
+            viewer,
+            stream = %hub.stream(),
+            remote = %address,
+            who = %grant.who,
+            protocol,
+            viewers = hub.viewers(),
+            "viewer connected"
+        );
+        Self {
+            viewer,
+            stream: hub.stream().clone(),
+            address,
+            since: Instant::now(),
+        }
+    }
+
+    pub(super) fn left(self, site: &Site, end: End) {
+        let reason = end.label();
+        site.metrics.disconnect(reason);
+        tracing::info!(
+            viewer = self.viewer,
+            stream = %self.stream,
+            remote = %self.address,
+            reason,
+            seconds = self.since.elapsed().as_secs(),
+            viewers = site.hubs.viewers(&self.stream),
+            "viewer disconnected"
+        );
+    }
+}
+
+/// The type of a transport stream (RFC 3555 section 4.2.9).
+pub(super) const MPEG_TS: HeaderValue = HeaderValue::from_static("video/mp2t");
