@@ -118,6 +118,8 @@ pub struct Supervisor {
     /// Why the last run ended; forgotten when the camera is live again.
     last: Option<Cause>,
     no_key: Cause,
+    /// Another ingest speaks for the camera, until ours runs again.
+    standby: bool,
 }
 
 impl Supervisor {
@@ -131,6 +133,7 @@ impl Supervisor {
             failures: 0,
             last: None,
             no_key: CauseKind::NoKeyPictures.into(),
+            standby: false,
         }
     }
 
@@ -188,14 +191,11 @@ impl Supervisor {
         }
     }
 
-    /// Whether another ingest serves the camera.
+    /// Whether another ingest serves the camera. Still true when it is stopped then: its
+    /// goodbye would only confuse.
     #[must_use]
     pub fn is_standby(&self) -> bool {
-        match self.phase {
-            Phase::Standby => true,
-            Phase::Ending { then, .. } => then == Then::StandBy,
-            _ => false,
-        }
+        self.standby
     }
 
     /// Says more exactly why there are no key pictures.
@@ -204,6 +204,7 @@ impl Supervisor {
     }
 
     fn run(&mut self, now: Instant) -> Action {
+        self.standby = false;
         self.phase = Phase::Running(Run {
             started: now,
             last_bytes: None,
@@ -280,8 +281,12 @@ impl Supervisor {
 
     fn rival_live(&mut self) -> Option<Action> {
         match self.phase {
-            Phase::Running(_) => self.end(Ending::Asked, Then::StandBy, None),
+            Phase::Running(_) => {
+                self.standby = true;
+                self.end(Ending::Asked, Then::StandBy, None)
+            }
             Phase::Backoff { .. } => {
+                self.standby = true;
                 self.phase = Phase::Standby;
                 Some(Action::StandBy)
             }

@@ -1,8 +1,9 @@
 //! One ffmpeg: a direct child in its own process group, stdout a pipe that can be asked
 //! whether it is dry, stderr always drained. Dropping it kills the group.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -65,11 +66,11 @@ impl Process {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        // Our own settings, among them the camera's URL and the broker's password files, are
-        // none of its business.
+        // Where the broker is, and who we are to it, is none of its business.
         for (name, _) in std::env::vars_os() {
-            if name.as_encoded_bytes().starts_with(b"FANLIGHT_") {
-                command.env_remove(name);
+            let name = name.as_encoded_bytes();
+            if name.starts_with(b"FANLIGHT_INPUT") || name.starts_with(b"FANLIGHT_NATS_") {
+                command.env_remove(OsStr::from_bytes(name));
             }
         }
         let mut child = spawner::spawn(command).await?;

@@ -226,4 +226,5 @@ fn stands_by_while_another_ingest_is_live() {
     lab.apply(Event::Ended(CauseKind::Refused.into()));
     assert_eq!(lab.apply(Event::RivalLive), Some(Action::StandBy), "out of the wait");
     assert_eq!(lab.apply(Event::Stop), Some(Action::Done));
+    assert!(lab.supervisor.is_standby(), "no goodbye for a camera that goes on");
 }
