@@ -23,7 +23,7 @@ describe("the wall", { timeout: 300_000 }, () => {
     const early = await heap(page);
     const tiles = await watchTiles(page, 40);
     const late = await heap(page);
-    t.diagnostic(`${[...warm, ...tiles].map(({ name, fps }) => `${name} ${fps.toFixed(2)}`).join(", ")}; heap ${early} -> ${late} bytes`);
+    t.diagnostic(`${[...warm, ...tiles].map(({ name, seen, painted }) => `${name} ${seen.toFixed(2)}/${painted.toFixed(2)}`).join(", ")}; heap ${early} -> ${late} bytes`);
     assert.equal(tiles.length, CAMERAS.length);
     for (const { name, fps } of tiles) assert.ok(fps >= 14, `${name}: ${fps} pictures a second`);
     assert.ok(late < early * 1.1 + 256 * 1024, `the heap grew from ${early} to ${late} bytes`);
@@ -57,7 +57,12 @@ describe("the wall", { timeout: 300_000 }, () => {
     await Promise.all([edge.state("left"), edge.state("right")]);
     const page = await openPage(browser, edge.page());
     t.after(() => page.context().close());
-    await until("both tiles", 10_000, () => page.evaluate(() => document.querySelectorAll("fanlight-player").length === 2));
+    await until("both tiles to play", 10_000, () =>
+      page.evaluate(() => {
+        const players = [...document.querySelectorAll("fanlight-player")];
+        return players.length === 2 && players.every((player) => player.state === "live");
+      }),
+    );
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("ArrowRight");
     await page.keyboard.press("Enter");
