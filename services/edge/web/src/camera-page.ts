@@ -82,6 +82,7 @@ export class CameraPage implements View {
   }
 
   private figures(stats: Stats): void {
+    if (stats.width > 0) this.player.style.aspectRatio = `${stats.width} / ${stats.height}`;
     const rows = statRows(stats, language());
     while (this.rows.rows.length < rows.length) this.rows.append(h("tr", {}, h("th", { scope: "row" }), h("td")));
     rows.forEach((row, index) => {

@@ -25,10 +25,10 @@ const CSS = `
 .panel{position:absolute;inset:0;display:flex;flex-direction:column;align-items:center;justify-content:center;gap:6px;
  padding:40px 8% 44px;text-align:center;pointer-events:none}
 .panel[hidden]{display:none}
-.panel h3{margin:0;font-size:16px;font-weight:600;text-wrap:balance}
+.panel strong{font-size:16px;font-weight:600;text-wrap:balance}
 .panel p{margin:0;max-width:46ch;color:#d5dde3;text-wrap:pretty}
 .panel button,.panel a{pointer-events:auto;margin-top:6px}
-@container (max-width:300px){.panel{padding:30px 10px 34px}.panel h3{font-size:14px}.panel p{font-size:12px}}
+@container (max-width:300px){.panel{padding:30px 10px 34px}.panel strong{font-size:14px}.panel p{font-size:12px}}
 button,.panel a{font:inherit;color:inherit;border:0;border-radius:6px;background:none;cursor:pointer}
 .panel button,.panel a{padding:6px 14px;background:#e9eef2;color:#12171c;font-weight:600;text-decoration:none}
 .bar{position:absolute;right:6px;bottom:6px;display:flex;gap:2px;padding:3px;border-radius:9px;background:rgb(9 12 15/.78);

@@ -52,7 +52,7 @@ export class FanlightPlayer extends HTMLElement {
   private readonly word = h("span", { class: "word" });
   private readonly delay = h("span", { class: "delay" });
   private readonly badge = h("div", { class: "badge" }, h("span", { class: "dot" }), this.word, this.delay);
-  private readonly headline = h("h3");
+  private readonly headline = h("strong");
   private readonly detail = h("p");
   private readonly action = h("button", { type: "button" });
   private readonly signIn = h("a", {});
@@ -61,7 +61,7 @@ export class FanlightPlayer extends HTMLElement {
   private readonly said = h("div", { class: "said", role: "status", "aria-live": "polite" });
   private readonly statsBody = h("tbody");
   private readonly statsNote = h("p");
-  private readonly statsBox = h("div", { class: "stats", hidden: true, tabindex: "0" }, h("table", {}, this.statsBody), this.statsNote);
+  private readonly statsBox = h("div", { class: "stats", role: "region", hidden: true, tabindex: "0" }, h("table", {}, this.statsBody), this.statsNote);
   private readonly buttons: { icon: Icon; key: string; element: HTMLButtonElement }[] = [];
   private readonly root = h("div", { class: "root" });
 
@@ -191,6 +191,8 @@ export class FanlightPlayer extends HTMLElement {
     session.disconnect();
     this.session = undefined;
     this.show({ name: "idle" });
+    const last: Stats = { ...session.stats(), state: "idle", fps: 0, currentRate: 0 };
+    this.dispatchEvent(new CustomEvent("stats", { detail: last }));
     this.label();
   }
 

@@ -16,7 +16,7 @@ const MARGIN = "160px";
 export class Wall implements View {
   readonly element = h("main", { class: "wall", id: "content", tabindex: "-1" });
   private readonly heading = h("h1", { class: "said" });
-  private readonly grid = h("div", { class: "grid", role: "list" });
+  private readonly grid = h("ul", { class: "grid" });
   private readonly notice = h("section", { class: "notice", role: "status", hidden: true });
   private readonly tiles = new Map<string, Tile>();
   private readonly inView: IntersectionObserver;
@@ -132,7 +132,7 @@ export class Wall implements View {
       this.open(camera);
     });
     player.addEventListener("click", () => this.open(camera));
-    const box = h("article", { class: "tile", role: "listitem" }, player, link);
+    const box = h("li", { class: "tile" }, player, link);
     this.grid.append(box);
     this.inView.observe(box);
     const tile = { link, player, viewers };

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { WebSocketServer } from "ws";
 
 const dist = fileURLToPath(new URL("../dist/", import.meta.url));
+const BITRATE = process.env.RELAY_BITRATE ?? "800k";
 const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml", txt: "text/plain" };
 const CSP = "default-src 'self'; media-src 'self' blob:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'";
 
@@ -31,7 +32,7 @@ class Camera {
     const source = `testsrc2=size=${this.size}:rate=${this.fps},drawtext=text='${this.id} %{localtime}':x=20:y=h-60:fontsize=28:fontcolor=white:box=1:boxcolor=black@0.6`;
     this.ffmpeg = spawn(process.env.RELAY_FFMPEG ?? "ffmpeg", [
       "-hide_banner", "-loglevel", "error", "-nostdin", "-re", "-f", "lavfi", "-i", source, "-an", ...ENCODERS[this.codec],
-      "-b:v", "800k", "-maxrate", "800k", "-bufsize", "400k", "-g", String(2 * this.fps),
+      "-b:v", BITRATE, "-maxrate", BITRATE, "-bufsize", "200k", "-g", String(2 * this.fps),
       "-muxdelay", "0", "-muxpreload", "0", "-flush_packets", "1", "-omit_video_pes_length", "0", "-mpegts_flags", "+initial_discontinuity", "-f", "mpegts", "pipe:1",
     ], { stdio: ["ignore", "pipe", "inherit"] });
     let rest = Buffer.alloc(0);
@@ -55,6 +56,15 @@ class Camera {
     });
     this.ffmpeg.on("exit", () => this.set("offline", "ffmpeg ended", "refused"));
     this.set("live");
+  }
+
+  /** Another ffmpeg, possibly of another codec or size: a new run. */
+  restart(codec = this.codec, size = this.size) {
+    this.ffmpeg.removeAllListeners("exit");
+    this.stop();
+    Object.assign(this, { codec, size });
+    this.start();
+    for (const viewer of this.viewers) viewer.helloDue = true;
   }
 
   stop() {
@@ -84,6 +94,19 @@ class Camera {
   }
 }
 
+/** One of so many video packets is left out, as a broken relay would. */
+const LOSS = Number(process.env.RELAY_LOSS ?? 0);
+let lossCount = 0;
+function lossy(payload) {
+  const kept = [];
+  for (let at = 0; at < payload.length; at += 188) {
+    const video = (((payload[at + 1] & 31) << 8) | payload[at + 2]) === 256;
+    if (video && (lossCount += 1) % LOSS === 0) continue;
+    kept.push(payload.subarray(at, at + 188));
+  }
+  return Buffer.concat(kept);
+}
+
 class Viewer {
   constructor(socket, camera) {
     Object.assign(this, { socket, camera, marked: 0, plain: !socket.protocol });
@@ -100,13 +123,15 @@ class Viewer {
   }
 
   send({ seq, time, payload }) {
+    if (this.helloDue) this.text({ type: "hello", camera: this.camera.id, ...this.camera.status(), run: this.camera.run, seq });
+    this.helloDue = false;
     if (this.run !== this.camera.run || this.next !== seq || Date.now() - this.marked > 1000) {
       this.text({ type: "mark", run: this.camera.run, seq, time: String(time) });
       this.marked = Date.now();
     }
     this.run = this.camera.run;
     this.next = seq + 1;
-    this.socket.send(payload);
+    this.socket.send(LOSS > 0 ? lossy(payload) : payload);
   }
 
   onMessage(data) {
