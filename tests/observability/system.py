@@ -102,7 +102,7 @@ class System:
         self.spawn(pod, [
             binary("fanlight-edge"), "--listen", f"127.0.0.1:{public}",
             "--admin-listen", f"127.0.0.1:{admin}", "--nats-url", self.nats_url,
-            "--cameras", ",".join(cameras), "--auth", "none",
+            "--cameras", ",".join(cameras), "--auth", "none", "--max-viewers", "100",
         ])
 
     def metrics(self, pod):
