@@ -82,7 +82,14 @@ impl Ingest {
     /// Publishes until `stop` is cancelled; then ffmpeg is gone and a goodbye was said, within
     /// 5 s. A bus that is closed only ends the publishing.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { camera, ffmpeg, shared, runs, nats, connected } = self;
+        let Self {
+            camera,
+            ffmpeg,
+            shared,
+            runs,
+            nats,
+            connected,
+        } = self;
         let instance = runs.instance().to_owned();
         let (heard, rivals) = mpsc::channel(64);
         let mut tasks = JoinSet::new();
@@ -202,9 +209,7 @@ impl Driver {
             };
             let waiting = event != Event::Key;
             self.apply(event).await;
-            if waiting
-                && let Some(fault) = self.run.as_ref().and_then(Run::fault)
-            {
+            if waiting && let Some(fault) = self.run.as_ref().and_then(Run::fault) {
                 return self.apply(Event::Fault(fault)).await;
             }
         }
@@ -222,8 +227,12 @@ impl Driver {
         if self.supervisor.is_standby() {
             return self.rivals.all_gone(now) && self.apply(Event::RivalGone).await;
         }
-        let Some(own) = &self.run_id else { return false };
-        let Some(rival) = self.rivals.higher_than(own, now) else { return false };
+        let Some(own) = &self.run_id else {
+            return false;
+        };
+        let Some(rival) = self.rivals.higher_than(own, now) else {
+            return false;
+        };
         let stream = &self.shared.stream;
         tracing::warn!(%stream, %rival, "another ingest publishes this camera and started later: standing by");
         self.apply(Event::RivalLive).await
@@ -285,9 +294,17 @@ impl Driver {
         }
         let (state, cause) = self.supervisor.status(now);
         let silent = self.supervisor.is_standby();
-        self.shared.metrics.up.set(i64::from(state == fanlight_bus::State::Live));
-        self.shared.metrics.backoff.set(self.supervisor.backoff().as_secs_f64());
-        self.shared.status.send_if_modified(|status| status.set_state(state, cause, silent));
+        self.shared
+            .metrics
+            .up
+            .set(i64::from(state == fanlight_bus::State::Live));
+        self.shared
+            .metrics
+            .backoff
+            .set(self.supervisor.backoff().as_secs_f64());
+        self.shared
+            .status
+            .send_if_modified(|status| status.set_state(state, cause, silent));
     }
 }
 
@@ -326,7 +343,10 @@ async fn send(shared: Arc<Shared>) {
         match shared.bus.publish(&shared.stream, &chunk).await {
             Ok(()) => {
                 shared.metrics.published_chunks.inc();
-                shared.metrics.published_bytes.inc_by(chunk.payload.len() as u64);
+                shared
+                    .metrics
+                    .published_bytes
+                    .inc_by(chunk.payload.len() as u64);
             }
             Err(error) => {
                 shared.metrics.publish_error(&error);
@@ -355,7 +375,9 @@ async fn answer(shared: Arc<Shared>) {
     let mut replays = JoinSet::new();
     while let Some(request) = requests.next().await {
         while replays.try_join_next().is_some() {}
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let Ok(permit) = permits.clone().acquire_owned().await else {
+            return;
+        };
         let chunks = shared.gop().replay();
         replays.spawn(async move {
             let _permit = permit;
@@ -383,7 +405,9 @@ async fn listen(shared: Arc<Shared>, heard: mpsc::Sender<fanlight_bus::Announcem
         }
     };
     while let Some(announcement) = announcements.next().await {
-        let Ok(announcement) = announcement else { continue };
+        let Ok(announcement) = announcement else {
+            continue;
+        };
         // Not ours: most of them where many cameras share a broker.
         if announcement.camera != shared.stream.camera {
             continue;
@@ -418,8 +442,13 @@ async fn report(shared: Arc<Shared>) {
     every.tick().await;
     let metrics = &shared.metrics;
     let read = || {
-        [&metrics.ts_packets, &metrics.received_bytes, &metrics.frames, &metrics.published_chunks]
-            .map(prometheus::core::GenericCounter::get)
+        [
+            &metrics.ts_packets,
+            &metrics.received_bytes,
+            &metrics.frames,
+            &metrics.published_chunks,
+        ]
+        .map(prometheus::core::GenericCounter::get)
     };
     let mut last = read();
     loop {

@@ -130,7 +130,11 @@ mod tests {
     #[test]
     fn labels_differ_and_fit_a_metric() {
         let mut labels: Vec<_> = CauseKind::ALL.iter().map(|k| k.label()).collect();
-        assert!(labels.iter().all(|l| l.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')));
+        assert!(
+            labels
+                .iter()
+                .all(|l| l.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        );
         labels.sort_unstable();
         labels.dedup();
         assert_eq!(labels.len(), CauseKind::ALL.len());
@@ -140,6 +144,10 @@ mod tests {
     fn the_sentence_carries_the_detail() {
         let cause = Cause::with_detail(CauseKind::Exited, "exit status 1");
         assert_eq!(cause.to_string(), "ffmpeg ended (exit status 1)");
-        assert!(Cause::from(CauseKind::Auth).to_string().contains("password"));
+        assert!(
+            Cause::from(CauseKind::Auth)
+                .to_string()
+                .contains("password")
+        );
     }
 }

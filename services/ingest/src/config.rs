@@ -32,7 +32,12 @@ pub struct IngestArgs {
     pub camera: Option<String>,
 
     /// Name of this encoding of the camera
-    #[arg(long, env = "FANLIGHT_RENDITION", default_value = "main", value_name = "NAME")]
+    #[arg(
+        long,
+        env = "FANLIGHT_RENDITION",
+        default_value = "main",
+        value_name = "NAME"
+    )]
     pub rendition: String,
 
     /// The camera's options.
@@ -53,7 +58,8 @@ pub struct IngestArgs {
         env = "FANLIGHT_ADMIN_LISTEN",
         default_value = "127.0.0.1:9104",
         value_name = "ADDRESS",
-        help_heading = "Operation"
+        help_heading = "Operation",
+        global = true
     )]
     pub admin_listen: String,
 
@@ -78,7 +84,12 @@ pub enum Command {
 #[command(next_help_heading = "Operation")]
 pub struct ProcessOptions {
     /// The ffmpeg to run, or a program with the same command line
-    #[arg(long, env = "FANLIGHT_FFMPEG", default_value = "ffmpeg", value_name = "PATH")]
+    #[arg(
+        long,
+        env = "FANLIGHT_FFMPEG",
+        default_value = "ffmpeg",
+        value_name = "PATH"
+    )]
     pub ffmpeg: PathBuf,
 }
 
@@ -107,7 +118,10 @@ impl IngestArgs {
         let name = stream.clone().unwrap_or_else(placeholder);
         let camera = self.options.resolve(name, &flag_key);
         let camera = camera.map_err(|bad| problems.extend(bad)).ok();
-        let client = format!("fanlight-ingest {}", self.camera.as_deref().unwrap_or_default());
+        let client = format!(
+            "fanlight-ingest {}",
+            self.camera.as_deref().unwrap_or_default()
+        );
         let nats = self.nats.resolve(&client).map_err(|bad| {
             let bad = bad.into_iter();
             problems.extend(bad.map(|b| ConfigProblem::new(b.key, b.problem, b.remedy)));
@@ -143,7 +157,11 @@ impl IngestArgs {
         let remedy = "name the camera in a-z, 0-9 and `-`, for example `front-door`";
         let camera = match self.camera.as_deref() {
             None => {
-                problems.push(ConfigProblem::new("--camera", "there is no camera id", remedy));
+                problems.push(ConfigProblem::new(
+                    "--camera",
+                    "there is no camera id",
+                    remedy,
+                ));
                 None
             }
             Some(text) => {
@@ -154,7 +172,11 @@ impl IngestArgs {
         };
         let rendition = self.rendition.parse::<Rendition>();
         let rendition = rendition.map_err(|e| {
-            problems.push(ConfigProblem::new("--rendition", e.to_string(), "for example `main`"));
+            problems.push(ConfigProblem::new(
+                "--rendition",
+                e.to_string(),
+                "for example `main`",
+            ));
         });
         Some(StreamId {
             camera: camera?,

@@ -155,7 +155,9 @@ impl Feed {
             if outgrown {
                 tracing::warn!(%stream, "the GOP is larger than --gop-cache: who joins waits for the next key picture");
             }
-            self.shared.status.send_modify(|status| status.replay = !outgrown);
+            self.shared
+                .status
+                .send_modify(|status| status.replay = !outgrown);
         }
         if let Some((reason, n)) = self.shared.outbox.offer(chunk) {
             self.shared.dropped(reason, n);
@@ -168,13 +170,19 @@ impl Feed {
         let told = format.and_then(|f| f.fps);
         let fps = told.or(self.fallback_fps).or(self.gop.fps);
         self.shared.status.send_if_modified(|status| {
-            let new = (format.or(status.format.as_ref()), fps.or(status.fps), gop_seconds.or(status.gop_seconds));
+            let new = (
+                format.or(status.format.as_ref()),
+                fps.or(status.fps),
+                gop_seconds.or(status.gop_seconds),
+            );
             if new == (status.format.as_ref(), status.fps, status.gop_seconds) {
                 return false;
             }
             let new = (new.0.cloned(), new.1, new.2);
             if new.0 != status.format {
-                self.shared.metrics.set_info(status.format.as_ref(), new.0.as_ref());
+                self.shared
+                    .metrics
+                    .set_info(status.format.as_ref(), new.0.as_ref());
             }
             (status.format, status.fps, status.gop_seconds) = new;
             true
@@ -228,7 +236,13 @@ mod tests {
     fn shared() -> Arc<Shared> {
         let stream = StreamId::main("gate".parse().unwrap());
         let metrics = CameraMetrics::new(&Metrics::new("ingest"), &stream);
-        Arc::new(Shared::new(stream, Bus::memory(), metrics, 64 << 20, 8 << 20))
+        Arc::new(Shared::new(
+            stream,
+            Bus::memory(),
+            metrics,
+            64 << 20,
+            8 << 20,
+        ))
     }
 
     fn raw(packets: usize, key: bool, pts: u64) -> RawChunk {
@@ -264,13 +278,33 @@ mod tests {
         let mut feed = feed(&shared);
         feed.publish(raw(1, false, 0), 5);
         feed.publish(raw(MAX_MESSAGE / TS_PACKET * 2 + 3, true, 1), 6);
-        let all: Vec<_> = [shared.outbox.next().await, shared.outbox.next().await, shared.outbox.next().await, shared.outbox.next().await].into();
+        let all: Vec<_> = [
+            shared.outbox.next().await,
+            shared.outbox.next().await,
+            shared.outbox.next().await,
+            shared.outbox.next().await,
+        ]
+        .into();
         assert_eq!(all.iter().map(|c| c.seq).collect::<Vec<_>>(), [0, 1, 2, 3]);
-        assert_eq!(all.iter().map(|c| c.key).collect::<Vec<_>>(), [false, true, false, false]);
+        assert_eq!(
+            all.iter().map(|c| c.key).collect::<Vec<_>>(),
+            [false, true, false, false]
+        );
         let parts: Vec<_> = all.iter().map(|c| c.part.map(|p| p.to_string())).collect();
-        assert_eq!(parts, [None, Some("1/3".into()), Some("2/3".into()), Some("3/3".into())]);
+        assert_eq!(
+            parts,
+            [
+                None,
+                Some("1/3".into()),
+                Some("2/3".into()),
+                Some("3/3".into())
+            ]
+        );
         assert_eq!(all[3].payload.len(), 3 * TS_PACKET);
-        assert!(all.iter().all(|c| c.payload.len() <= MAX_MESSAGE && c.time <= 6));
+        assert!(
+            all.iter()
+                .all(|c| c.payload.len() <= MAX_MESSAGE && c.time <= 6)
+        );
         assert_eq!(all[1].video.unwrap().to_string(), "640x480@15");
         assert!(all[2].codec.is_none() && all[1].codec.is_some());
         assert_eq!(shared.gop().replay(), all[1..], "the GOP is what was sent");

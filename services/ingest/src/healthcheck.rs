@@ -20,7 +20,8 @@ pub async fn check(address: SocketAddr, ready: bool) -> io::Result<()> {
     let path = if ready { "/readyz" } else { "/livez" };
     let ask = async {
         let mut stream = TcpStream::connect(local(address)).await?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.take(MAX_ANSWER).read_to_end(&mut answer).await?;

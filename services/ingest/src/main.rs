@@ -37,7 +37,10 @@ async fn main() -> ExitCode {
     };
     let unused = args.options.unused_with_copy();
     if !config.camera.encodes() && !unused.is_empty() {
-        tracing::info!(options = unused.join(" "), "options without effect with --codec copy");
+        tracing::info!(
+            options = unused.join(" "),
+            "options without effect with --codec copy"
+        );
     }
     let result = run(config, ffmpeg, &guard).await;
     if let Err(error) = &result {
@@ -59,7 +62,9 @@ async fn run(config: IngestConfig, ffmpeg: Ffmpeg, guard: &LogGuard) -> anyhow::
         stream = %config.camera.stream, source = %config.camera.source, codec = ?config.camera.codec,
         ffmpeg = ffmpeg.version(), version = env!("CARGO_PKG_VERSION"), "starting"
     );
-    let listener = admin::bind(config.admin_listen).await.context("--admin-listen")?;
+    let listener = admin::bind(config.admin_listen)
+        .await
+        .context("--admin-listen")?;
     let bus = Bus::nats(config.nats).await.context("connect to nats")?;
     let ingest = Ingest::build(config.camera, ffmpeg, bus.clone(), &metrics, &health);
     let state = AdminState {

@@ -47,7 +47,9 @@ impl CameraMetrics {
     pub fn new(metrics: &Metrics, stream: &StreamId) -> Self {
         let labels = [stream.camera.as_str(), stream.rendition.as_str()];
         let counter = |name: &str, help: &str| {
-            metrics.counter_vec(name, help, &STREAM).with_label_values(&labels)
+            metrics
+                .counter_vec(name, help, &STREAM)
+                .with_label_values(&labels)
         };
         let with = |label| [STREAM[0], STREAM[1], label];
         let closed = |name: &str, help: &str, label, values: &mut dyn Iterator<Item = &str>| {
@@ -179,8 +181,13 @@ mod tests {
         let camera = CameraMetrics::new(&metrics, &StreamId::main("gate".parse().unwrap()));
         let text = metrics.encode();
         for name in [
-            "camera_up", "received_bytes_total", "ts_packets_total", "frames_total",
-            "published_chunks_total", "published_bytes_total", "last_chunk_timestamp_seconds",
+            "camera_up",
+            "received_bytes_total",
+            "ts_packets_total",
+            "frames_total",
+            "published_chunks_total",
+            "published_bytes_total",
+            "last_chunk_timestamp_seconds",
             "backoff_seconds",
         ] {
             let line = format!("fanlight_ingest_{name}{{camera=\"gate\",rendition=\"main\"}} 0");
@@ -205,6 +212,9 @@ mod tests {
         camera.set_info(None, Some(&format(640)));
         camera.set_info(Some(&format(640)), Some(&format(320)));
         let text = metrics.encode();
-        assert!(text.contains("width=\"320\"") && !text.contains("width=\"640\""), "{text}");
+        assert!(
+            text.contains("width=\"320\"") && !text.contains("width=\"640\""),
+            "{text}"
+        );
     }
 }

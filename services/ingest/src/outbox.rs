@@ -132,7 +132,9 @@ impl Queue {
 
     /// Whether a GOP or a run starts at `index`.
     fn starts_gop(&self, index: usize) -> bool {
-        let Some(chunk) = self.chunks.get(index) else { return false };
+        let Some(chunk) = self.chunks.get(index) else {
+            return false;
+        };
         let previous = index.checked_sub(1).and_then(|i| self.chunks.get(i));
         chunk.key || previous.is_some_and(|previous| previous.run != chunk.run)
     }
@@ -161,7 +163,11 @@ impl Queue {
     /// Drops up to the next GOP. The rest of a picture whose first parts have left stays:
     /// a reader that has the beginning must get the end.
     fn drop_oldest_gop(&mut self) -> usize {
-        let left_parts = self.chunks.iter().take_while(|c| !c.starts_picture()).count();
+        let left_parts = self
+            .chunks
+            .iter()
+            .take_while(|c| !c.starts_picture())
+            .count();
         let next = (left_parts + 1..self.chunks.len()).find(|i| self.starts_gop(*i));
         match next {
             Some(next) => self.drop_range(left_parts, next),
@@ -245,7 +251,10 @@ mod tests {
         for seq in 0..6 {
             assert_eq!(outbox.offer(chunk(seq, seq % 3 == 0)), None);
         }
-        assert_eq!(outbox.offer(chunk(6, true)), Some((DropReason::Overflow, 3)));
+        assert_eq!(
+            outbox.offer(chunk(6, true)),
+            Some((DropReason::Overflow, 3))
+        );
         assert_eq!(seqs(&outbox), [3, 4, 5, 6]);
         assert_eq!(outbox.bytes(), 4 * SIZE);
     }
@@ -256,8 +265,14 @@ mod tests {
         for seq in 0..3 {
             outbox.offer(chunk(seq, seq == 0));
         }
-        assert_eq!(outbox.offer(chunk(3, false)), Some((DropReason::Overflow, 4)));
-        assert_eq!(outbox.offer(chunk(4, false)), Some((DropReason::Overflow, 1)));
+        assert_eq!(
+            outbox.offer(chunk(3, false)),
+            Some((DropReason::Overflow, 4))
+        );
+        assert_eq!(
+            outbox.offer(chunk(4, false)),
+            Some((DropReason::Overflow, 1))
+        );
         assert_eq!((seqs(&outbox), outbox.bytes()), (vec![], 0));
         assert_eq!(outbox.offer(chunk(5, true)), None);
         assert_eq!(seqs(&outbox), [5]);
@@ -273,7 +288,11 @@ mod tests {
         for seq in 3..6 {
             outbox.offer(chunk(seq, seq == 4));
         }
-        assert_eq!(seqs(&outbox), [1, 2, 4, 5], "parts 2 and 3 stay, picture 3 goes");
+        assert_eq!(
+            seqs(&outbox),
+            [1, 2, 4, 5],
+            "parts 2 and 3 stay, picture 3 goes"
+        );
     }
 
     #[test]
@@ -284,7 +303,10 @@ mod tests {
             outbox.offer(chunk(seq, seq % 5 == 0));
         }
         assert_eq!(seqs(&outbox), [10, 11]);
-        let next_run = Chunk { run: run(2), ..chunk(0, false) };
+        let next_run = Chunk {
+            run: run(2),
+            ..chunk(0, false)
+        };
         assert_eq!(outbox.offer(next_run), Some((DropReason::Disconnected, 2)));
         assert_eq!(seqs(&outbox), [0]);
     }

@@ -56,7 +56,8 @@ impl Rivals {
         }
         match (announcement.state, announcement.run_id()) {
             (State::Live, Some(run)) => {
-                self.live.retain(|_, r| now.duration_since(r.heard) <= GONE_AFTER);
+                self.live
+                    .retain(|_, r| now.duration_since(r.heard) <= GONE_AFTER);
                 if let Some(rival) = self.live.get_mut(&announcement.instance) {
                     // A restart of its ffmpeg does not begin the wait again.
                     (rival.run, rival.heard) = (run, now);
@@ -79,7 +80,8 @@ impl Rivals {
     pub fn higher_than(&self, own: &RunId, now: Instant) -> Option<&RunId> {
         let higher = self.live.values().filter(|rival| {
             rival.run > *own
-                && rival.heard.duration_since(rival.since) + Duration::from_millis(500) >= YIELD_AFTER
+                && rival.heard.duration_since(rival.since) + Duration::from_millis(500)
+                    >= YIELD_AFTER
                 && now.duration_since(rival.heard) <= GONE_AFTER
         });
         higher.map(|rival| &rival.run).max()
@@ -158,7 +160,10 @@ mod tests {
             rivals.note(&other, now);
             assert_eq!(rivals.higher_than(&own, now), None);
         }
-        assert!(!rivals.all_gone(at(start, 10.0)), "a lower live run is somebody");
+        assert!(
+            !rivals.all_gone(at(start, 10.0)),
+            "a lower live run is somebody"
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -167,7 +172,10 @@ mod tests {
         let start = Instant::now();
         rivals.note(&announcement("them", HIGH, State::Live), start);
         rivals.note(&announcement("them", HIGH, State::Starting), start);
-        assert!(!rivals.all_gone(start), "a restart of its ffmpeg is no goodbye");
+        assert!(
+            !rivals.all_gone(start),
+            "a restart of its ffmpeg is no goodbye"
+        );
         rivals.note(&announcement("them", HIGH, State::Stopping), start);
         assert!(rivals.all_gone(start));
     }

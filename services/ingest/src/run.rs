@@ -45,6 +45,8 @@ pub struct Run {
     errors: ErrorCounts,
     packets_counted: u64,
     started: Instant,
+    /// How long ffmpeg waits for the network; `None` where there is none.
+    patience: Option<Duration>,
     live: bool,
     /// Open for as long as the run is, and with it in the trace.
     span: tracing::Span,
@@ -96,6 +98,7 @@ impl Run {
             errors: ErrorCounts::default(),
             packets_counted: 0,
             started: Instant::now(),
+            patience: camera.source.is_network().then_some(camera.stall_timeout),
             live: false,
             span,
         })
@@ -197,16 +200,26 @@ impl Run {
     #[must_use]
     pub fn no_key_cause(&self) -> Cause {
         match self.chunker.diagnosis() {
-            Some(diagnosis) => {
-                Cause::with_detail(CauseKind::NoKeyPictures, diagnosis.to_string())
-            }
+            Some(diagnosis) => Cause::with_detail(CauseKind::NoKeyPictures, diagnosis.to_string()),
             None => CauseKind::NoKeyPictures.into(),
         }
     }
 
     /// Ends ffmpeg, publishes what is still complete and tells why it ended.
     pub async fn end(self, ending: Ending) -> Cause {
-        let Self { process, stdout, mut log, hints, mut chunker, mut feed, shared, span, .. } = self;
+        let lived = self.started.elapsed();
+        let Self {
+            process,
+            stdout,
+            mut log,
+            hints,
+            mut chunker,
+            mut feed,
+            shared,
+            patience,
+            span,
+            ..
+        } = self;
         // A writer that waits for us gets a broken pipe instead.
         drop(stdout);
         let status = process.end(ending).await;
@@ -230,10 +243,19 @@ impl Run {
         let how = status.map_or_else(|| "not reaped".to_owned(), describe);
         tracing::info!(parent: &span, %how, "ffmpeg ended");
         let signalled = status.is_some_and(|s| s.code().is_none());
-        let garbage = matches!(chunker.diagnosis(), Some(Diagnosis::NotTransportStream { .. }));
+        let garbage = matches!(
+            chunker.diagnosis(),
+            Some(Diagnosis::NotTransportStream { .. })
+        );
         if signalled {
             Cause::with_detail(CauseKind::Killed, how)
         } else if let Some(cause) = hints.cause(Instant::now()) {
+            // A camera that takes the connection and then says nothing makes ffmpeg 5 speak of
+            // invalid data, after its time-out.
+            let waited = patience.is_some_and(|patience| lived >= patience);
+            if cause.kind == CauseKind::Format && chunker.packets() == 0 && waited {
+                return CauseKind::Timeout.into();
+            }
             cause
         } else if garbage {
             CauseKind::NotMpegTs.into()

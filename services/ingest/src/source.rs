@@ -42,8 +42,7 @@ pub struct BadSource {
     pub remedy: String,
 }
 
-const REMEDY: &str =
-    "give rtsp://, rtsps://, http:// or https://, a file, /dev/video0 or `test`";
+const REMEDY: &str = "give rtsp://, rtsps://, http:// or https://, a file, /dev/video0 or `test`";
 
 /// Longest text taken.
 const MAX_LENGTH: usize = 4096;
@@ -214,7 +213,11 @@ fn shown(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) => {
             let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
-            format!("{}://{}{port}/…", url.scheme(), url.host_str().unwrap_or_default())
+            format!(
+                "{}://{}{port}/…",
+                url.scheme(),
+                url.host_str().unwrap_or_default()
+            )
         }
         Err(_) => redact_url(url),
     }
@@ -269,7 +272,9 @@ mod tests {
     fn passes_the_text_on_and_shows_no_secret() {
         let text = "rtsp://cam:p%40ss-canary@10.0.0.1:554/key-in-path?token=abc";
         let source = Source::parse(text).unwrap();
-        let Source::Rtsp(address) = &source else { panic!() };
+        let Source::Rtsp(address) = &source else {
+            panic!()
+        };
         assert_eq!(address.expose(), text);
         assert_eq!(source.to_string(), "rtsp://10.0.0.1:554/…");
         assert!(!format!("{source:?} {address:?}").contains("canary"));
@@ -290,7 +295,9 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let error = Source::File("/nonexistent/a.mp4".into()).exists().unwrap_err();
+        let error = Source::File("/nonexistent/a.mp4".into())
+            .exists()
+            .unwrap_err();
         assert!(error.problem.contains("/nonexistent/a.mp4"), "{error:?}");
         assert!(Source::File("/".into()).exists().is_err());
         assert!(Source::Test.exists().is_ok());

@@ -151,7 +151,10 @@ mod tests {
 
     #[test]
     fn since_tells_when_it_went_away_not_when_it_was_last_tried() {
-        let mut status = Status { since: 1, ..Status::idle() };
+        let mut status = Status {
+            since: 1,
+            ..Status::idle()
+        };
         let cause = Cause::from(CauseKind::Refused);
         assert!(status.set_state(State::Starting, None, false));
         assert!(status.set_state(State::Offline, Some(&cause), false));
@@ -170,7 +173,10 @@ mod tests {
         let task = tokio::spawn(announce(bus.clone(), stream, "me".into(), receiver));
         let start = tokio::time::Instant::now();
         let first = heard.next().await.unwrap().unwrap();
-        assert_eq!((first.state, first.instance.as_str(), first.ttl), (State::Offline, "me", 6.0));
+        assert_eq!(
+            (first.state, first.instance.as_str(), first.ttl),
+            (State::Offline, "me", 6.0)
+        );
         let cause = Cause::from(CauseKind::Auth);
         sender.send_modify(|s| {
             s.set_state(State::Offline, Some(&cause), false);

@@ -175,9 +175,10 @@ impl Supervisor {
             Phase::Running(run) if run.lacks_keys(now) => (State::Stalled, Some(&self.no_key)),
             Phase::Running(run) if run.first_key.is_some() => (State::Live, None),
             Phase::Running(_) => (State::Starting, self.last.as_ref()),
-            Phase::Ending { then: Then::Retry, cause } => {
-                (State::Stalled, cause.as_ref().or(self.last.as_ref()))
-            }
+            Phase::Ending {
+                then: Then::Retry,
+                cause,
+            } => (State::Stalled, cause.as_ref().or(self.last.as_ref())),
             Phase::Ending { .. } | Phase::Stopped => (State::Stopping, None),
         }
     }
@@ -218,7 +219,9 @@ impl Supervisor {
     }
 
     fn progress(&mut self, now: Instant, event: &Event) {
-        let Phase::Running(run) = &mut self.phase else { return };
+        let Phase::Running(run) = &mut self.phase else {
+            return;
+        };
         run.last_bytes = Some(now);
         if *event == Event::Bytes {
             return;
@@ -233,7 +236,9 @@ impl Supervisor {
     }
 
     fn end(&mut self, ending: Ending, then: Then, cause: Option<Cause>) -> Option<Action> {
-        let Phase::Running(run) = &self.phase else { return None };
+        let Phase::Running(run) = &self.phase else {
+            return None;
+        };
         if run.is_healthy(run.last_bytes.unwrap_or(run.started)) {
             self.failures = 0;
         }
@@ -268,14 +273,20 @@ impl Supervisor {
     fn back_off(&mut self, now: Instant, cause: Cause) -> Action {
         // A new kind of failure is a new situation: the camera that was off has come back and
         // refuses the password.
-        if self.last.as_ref().is_some_and(|last| last.kind.is_permanent() != cause.kind.is_permanent())
+        if self
+            .last
+            .as_ref()
+            .is_some_and(|last| last.kind.is_permanent() != cause.kind.is_permanent())
         {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
         let delay = delay(cause.kind, self.failures, (self.random)());
         self.last = Some(cause.clone());
-        self.phase = Phase::Backoff { until: now + delay, delay };
+        self.phase = Phase::Backoff {
+            until: now + delay,
+            delay,
+        };
         Action::Wait(delay, cause)
     }
 
@@ -332,7 +343,11 @@ impl Supervisor {
                     _ => self.limits.start,
                 };
                 let detail = format!("for {} s", seconds.as_secs_f64());
-                self.end(Ending::Killed, Then::Retry, Some(Cause::with_detail(kind, detail)))
+                self.end(
+                    Ending::Killed,
+                    Then::Retry,
+                    Some(Cause::with_detail(kind, detail)),
+                )
             }
             _ => None,
         }
@@ -353,7 +368,11 @@ impl Run {
             None => self.started + limits.start,
         };
         let blind = (blind, Some(CauseKind::NoPictures));
-        let mut due = if self.last_bytes.is_some() && blind.0 < silent.0 { blind } else { silent };
+        let mut due = if self.last_bytes.is_some() && blind.0 < silent.0 {
+            blind
+        } else {
+            silent
+        };
         if let Some(at) = self.keys_due()
             && at < due.0
             && self.last_bytes.is_some_and(|last| last < at)
@@ -377,6 +396,7 @@ impl Run {
     }
 
     fn is_healthy(&self, now: Instant) -> bool {
-        self.first_key.is_some_and(|first| now.duration_since(first) >= HEALTHY)
+        self.first_key
+            .is_some_and(|first| now.duration_since(first) >= HEALTHY)
     }
 }

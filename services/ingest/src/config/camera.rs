@@ -46,7 +46,12 @@ impl From<&str> for InputText {
 #[serde(default, deny_unknown_fields, rename_all = "camelCase")]
 pub struct CameraOptions {
     /// Where the picture comes from: rtsp://, rtsps://, http(s)://, a file, /dev/video0 or `test`
-    #[arg(long, env = "FANLIGHT_INPUT", hide_env_values = true, value_name = "SOURCE")]
+    #[arg(
+        long,
+        env = "FANLIGHT_INPUT",
+        hide_env_values = true,
+        value_name = "SOURCE"
+    )]
     #[serde(rename = "url", alias = "input")]
     pub input: Option<InputText>,
 
@@ -94,7 +99,12 @@ pub struct CameraOptions {
     pub rtsp_transport: Option<String>,
 
     /// More output options for ffmpeg, split like a shell does
-    #[arg(long, env = "FANLIGHT_FFMPEG_ARGS", value_name = "ARGS", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        env = "FANLIGHT_FFMPEG_ARGS",
+        value_name = "ARGS",
+        allow_hyphen_values = true
+    )]
     #[serde(alias = "ffmpeg-args")]
     pub ffmpeg_args: Option<String>,
 
@@ -140,11 +150,13 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
         Integer(i64),
         Number(f64),
     }
-    Ok(Option::<Scalar>::deserialize(deserializer)?.map(|scalar| match scalar {
-        Scalar::Text(text) => text,
-        Scalar::Integer(number) => number.to_string(),
-        Scalar::Number(number) => number.to_string(),
-    }))
+    Ok(
+        Option::<Scalar>::deserialize(deserializer)?.map(|scalar| match scalar {
+            Scalar::Text(text) => text,
+            Scalar::Integer(number) => number.to_string(),
+            Scalar::Number(number) => number.to_string(),
+        }),
+    )
 }
 
 /// What ffmpeg does with the picture.
@@ -216,7 +228,15 @@ const LOG_LEVELS: [&str; 9] = [
 ];
 
 const PRESETS: [&str; 10] = [
-    "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow",
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
     "placebo",
 ];
 
@@ -228,7 +248,8 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     fn refuse(&mut self, name: &str, problem: impl Into<String>, remedy: impl Into<String>) {
-        self.problems.push(ConfigProblem::new((self.key)(name), problem, remedy));
+        self.problems
+            .push(ConfigProblem::new((self.key)(name), problem, remedy));
     }
 
     fn parse<T>(&mut self, name: &str, given: Option<&str>, default: &str) -> Option<T>
@@ -251,7 +272,10 @@ impl Judge<'_> {
         let text = given.unwrap_or(first).trim();
         let found = choices.iter().find(|(word, _)| *word == text);
         if found.is_none() {
-            let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+            let words: Vec<_> = choices
+                .iter()
+                .map(|(word, _)| format!("`{word}`"))
+                .collect();
             self.refuse(name, unusable(text), format!("choose {}", words.join(", ")));
         }
         found.map(|(_, choice)| *choice)
@@ -259,7 +283,11 @@ impl Judge<'_> {
 }
 
 fn unusable(text: &str) -> String {
-    let shown: String = text.chars().take(80).flat_map(char::escape_default).collect();
+    let shown: String = text
+        .chars()
+        .take(80)
+        .flat_map(char::escape_default)
+        .collect();
     format!("`{shown}` cannot be used")
 }
 
@@ -329,7 +357,11 @@ impl CameraOptions {
     fn source(&self, judge: &mut Judge<'_>) -> Option<Source> {
         let (name, text) = match (&self.input, &self.input_file) {
             (Some(_), Some(_)) => {
-                judge.refuse("input", "an input and an input file are given", "give one of them");
+                judge.refuse(
+                    "input",
+                    "an input and an input file are given",
+                    "give one of them",
+                );
                 return None;
             }
             (Some(input), None) => ("input", input.clone()),
@@ -337,12 +369,17 @@ impl CameraOptions {
                 Ok(text) => ("input-file", InputText(text)),
                 Err(error) => {
                     let problem = format!("read {}: {error}", path.display());
-                    judge.refuse("input-file", problem, "name a readable file that holds the input");
+                    judge.refuse(
+                        "input-file",
+                        problem,
+                        "name a readable file that holds the input",
+                    );
                     return None;
                 }
             },
             (None, None) => {
-                let remedy = "give rtsp://user:password@camera/stream, a file, /dev/video0 or `test`";
+                let remedy =
+                    "give rtsp://user:password@camera/stream, a file, /dev/video0 or `test`";
                 judge.refuse("input", "there is no input", remedy);
                 return None;
             }
@@ -367,7 +404,11 @@ impl CameraOptions {
         if codec == Some(CodecChoice::Mpeg1) {
             // ISO 11172-2: 12 bits for each side, a table of rates.
             if size.is_some_and(|s| s.width > 4094 || s.height > 4094) {
-                judge.refuse("size", "MPEG-1 ends at 4094 pixels a side", "choose a smaller size");
+                judge.refuse(
+                    "size",
+                    "MPEG-1 ends at 4094 pixels a side",
+                    "choose a smaller size",
+                );
             }
             if fps.is_some_and(|fps| !Fps::MPEG1.contains(&fps)) {
                 let remedy = "choose 5, 10, 12, 15, 23.976, 24, 25, 29.97, 30, 50, 59.94 or 60";
@@ -375,7 +416,11 @@ impl CameraOptions {
             }
         }
         if gop.is_some_and(|gop| gop.0 > Duration::from_secs(60)) {
-            judge.refuse("gop-seconds", "is longer than a minute", "write seconds up to 60");
+            judge.refuse(
+                "gop-seconds",
+                "is longer than a minute",
+                "write seconds up to 60",
+            );
         }
         let (fps, gop) = (fps?, gop?);
         let bitrate = bitrate?;
@@ -403,7 +448,11 @@ impl CameraOptions {
             ("--gop-seconds", self.gop_seconds.is_some()),
             ("--preset", self.preset.is_some()),
         ];
-        given.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect()
+        given
+            .iter()
+            .filter(|(_, given)| *given)
+            .map(|(name, _)| *name)
+            .collect()
     }
 }
 

@@ -101,7 +101,8 @@ impl FromStr for Fps {
     type Err = Remedy;
 
     fn from_str(text: &str) -> Result<Self, Remedy> {
-        const REMEDY: Remedy = "write pictures a second from 0.1 to 240, for example `15` or `29.97`";
+        const REMEDY: Remedy =
+            "write pictures a second from 0.1 to 240, for example `15` or `29.97`";
         let parse = || -> Option<Self> {
             if let Some((num, den)) = text.split_once('/') {
                 let (num, den) = (num.parse().ok()?, den.parse().ok()?);
@@ -111,7 +112,10 @@ impl FromStr for Fps {
             for ntsc in [24_000, 30_000, 60_000] {
                 let exact = f64::from(ntsc) / 1001.0;
                 if (value - exact).abs() < 0.006 {
-                    return Some(Self { num: ntsc, den: 1001 });
+                    return Some(Self {
+                        num: ntsc,
+                        den: 1001,
+                    });
                 }
             }
             let thousandths = (value * 1000.0).round();
@@ -227,8 +231,21 @@ mod tests {
     #[test]
     fn sizes() {
         let size: Size = "1280x720".parse().unwrap();
-        assert_eq!((size.width, size.height, size.to_string().as_str()), (1280, 720, "1280x720"));
-        for bad in ["", "640", "640x", "641x480", "0x0", "99999x2", "-4x16", "640x480x2", "+16x16"] {
+        assert_eq!(
+            (size.width, size.height, size.to_string().as_str()),
+            (1280, 720, "1280x720")
+        );
+        for bad in [
+            "",
+            "640",
+            "640x",
+            "641x480",
+            "0x0",
+            "99999x2",
+            "-4x16",
+            "640x480x2",
+            "+16x16",
+        ] {
             assert!(bad.parse::<Size>().is_err(), "{bad}");
         }
     }
@@ -251,16 +268,25 @@ mod tests {
     #[test]
     fn amounts() {
         let bits = |s: &str| s.parse::<Bitrate>().map(|b| b.0);
-        assert_eq!((bits("800k"), bits("1.5M"), bits("64000")), (Ok(800_000), Ok(1_500_000), Ok(64_000)));
+        assert_eq!(
+            (bits("800k"), bits("1.5M"), bits("64000")),
+            (Ok(800_000), Ok(1_500_000), Ok(64_000))
+        );
         assert_eq!(Bitrate(1_500_000).to_string(), "1500k");
         for bad in ["", "0", "800kb", "k", "-800k", "1e9", "999M"] {
             assert!(bits(bad).is_err(), "{bad}");
         }
         let bytes = |s: &str| s.parse::<ByteSize>().map(|b| b.0);
-        assert_eq!((bytes("8MiB"), bytes("512KiB"), bytes("1mb")), (Ok(8 << 20), Ok(512 << 10), Ok(1_000_000)));
+        assert_eq!(
+            (bytes("8MiB"), bytes("512KiB"), bytes("1mb")),
+            (Ok(8 << 20), Ok(512 << 10), Ok(1_000_000))
+        );
         assert!(bytes("1").is_err() && bytes("8 parsecs").is_err() && bytes("99GB").is_err());
         let time = |s: &str| s.parse::<Seconds>().map(|t| t.0.as_millis());
-        assert_eq!((time("5s"), time("500ms"), time("2")), (Ok(5000), Ok(500), Ok(2000)));
+        assert_eq!(
+            (time("5s"), time("500ms"), time("2")),
+            (Ok(5000), Ok(500), Ok(2000))
+        );
         assert!(time("0").is_err() && time("2h").is_err());
     }
 }

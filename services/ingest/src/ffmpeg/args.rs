@@ -31,7 +31,12 @@ pub fn build(camera: &CameraConfig, ffmpeg: &Ffmpeg) -> Vec<OsString> {
         CodecChoice::Copy => args.flags(&["-c:v", "copy", "-copyinkf:v"]),
     }
     args.flags(&["-muxdelay", "0", "-muxpreload", "0", "-flush_packets", "1"]);
-    args.flags(&["-omit_video_pes_length", "0", "-mpegts_flags", "+initial_discontinuity"]);
+    args.flags(&[
+        "-omit_video_pes_length",
+        "0",
+        "-mpegts_flags",
+        "+initial_discontinuity",
+    ]);
     for extra in &camera.ffmpeg_args {
         args.0.push(extra.into());
     }
@@ -94,7 +99,12 @@ fn input(args: &mut Args, camera: &CameraConfig, ffmpeg: &Ffmpeg) {
 
 fn network(args: &mut Args, address: &Address) {
     args.flags(&["-fflags", "nobuffer", "-flags", "low_delay"]);
-    args.flags(&["-probesize", PROBE_BYTES, "-analyzeduration", PROBE_MICROSECONDS]);
+    args.flags(&[
+        "-probesize",
+        PROBE_BYTES,
+        "-analyzeduration",
+        PROBE_MICROSECONDS,
+    ]);
     args.pair("-i", address.expose());
 }
 
@@ -132,7 +142,10 @@ fn picture(args: &mut Args, encoding: &Encoding, ffmpeg: &Ffmpeg) {
 fn rate(args: &mut Args, encoding: &Encoding) {
     args.pair("-b:v", encoding.bitrate.to_string());
     args.pair("-maxrate", encoding.bitrate.to_string());
-    args.pair("-bufsize", crate::config::Bitrate(encoding.buffer).to_string());
+    args.pair(
+        "-bufsize",
+        crate::config::Bitrate(encoding.buffer).to_string(),
+    );
     args.pair("-bf", "0");
     args.pair("-g", encoding.gop.to_string());
 }
@@ -152,7 +165,14 @@ fn h264(args: &mut Args, camera: &CameraConfig, ffmpeg: &Ffmpeg) {
 fn mpeg1(args: &mut Args, camera: &CameraConfig, ffmpeg: &Ffmpeg) {
     // `-strict unofficial` allows 15 pictures a second and low_delay; low_delay saves one
     // picture of delay.
-    args.flags(&["-c:v", "mpeg1video", "-strict", "unofficial", "-flags", "low_delay"]);
+    args.flags(&[
+        "-c:v",
+        "mpeg1video",
+        "-strict",
+        "unofficial",
+        "-flags",
+        "low_delay",
+    ]);
     args.flags(&["-pix_fmt", "yuv420p"]);
     picture(args, &camera.encoding, ffmpeg);
     rate(args, &camera.encoding);
@@ -215,20 +235,46 @@ mod tests {
         insta::assert_snapshot!(
             "rtsp_tuned",
             line(&[
-                "--input=rtsps://10.0.0.1/s", "--size", "1280x720", "--fps", "30", "--bitrate",
-                "1500k", "--buffer", "300k", "--gop-seconds", "1", "--preset", "ultrafast",
-                "--rtsp-transport", "udp", "--ffmpeg-args", "-metadata title='front door'",
-                "--ffmpeg-loglevel", "debug", "--stall-timeout", "3s",
+                "--input=rtsps://10.0.0.1/s",
+                "--size",
+                "1280x720",
+                "--fps",
+                "30",
+                "--bitrate",
+                "1500k",
+                "--buffer",
+                "300k",
+                "--gop-seconds",
+                "1",
+                "--preset",
+                "ultrafast",
+                "--rtsp-transport",
+                "udp",
+                "--ffmpeg-args",
+                "-metadata title='front door'",
+                "--ffmpeg-loglevel",
+                "debug",
+                "--stall-timeout",
+                "3s",
             ])
         );
     }
 
     #[test]
     fn other_sources() {
-        insta::assert_snapshot!("http_copy", line(&["--input=http://h/v.mjpg", "--codec", "copy"]));
+        insta::assert_snapshot!(
+            "http_copy",
+            line(&["--input=http://h/v.mjpg", "--codec", "copy"])
+        );
         insta::assert_snapshot!("test_h264", line(&["--input=test"]));
-        insta::assert_snapshot!("device_mpeg1", line(&["--input=/dev/video0", "--codec=mpeg1"]));
-        let file = tempfile::Builder::new().prefix("-odd:name").tempfile().unwrap();
+        insta::assert_snapshot!(
+            "device_mpeg1",
+            line(&["--input=/dev/video0", "--codec=mpeg1"])
+        );
+        let file = tempfile::Builder::new()
+            .prefix("-odd:name")
+            .tempfile()
+            .unwrap();
         let path = file.path().to_str().unwrap();
         let text = line(&[&format!("--input={path}"), "--codec", "copy"]);
         insta::assert_snapshot!("file_copy", text.replace(path, "PATH"));
@@ -236,16 +282,29 @@ mod tests {
 
     #[test]
     fn old_versions_get_their_own_flags() {
-        let old = Ffmpeg::assumed("ffmpeg".into()).with_version(4, 3).with_stimeout();
+        let old = Ffmpeg::assumed("ffmpeg".into())
+            .with_version(4, 3)
+            .with_stimeout();
         let text = line_with(&["--input=rtsp://10.0.0.1/s"], &old);
         assert!(text.contains("-stimeout 5000000"), "{text}");
-        assert!(text.contains("-vsync cfr") && !text.contains("-fps_mode"), "{text}");
+        assert!(
+            text.contains("-vsync cfr") && !text.contains("-fps_mode"),
+            "{text}"
+        );
     }
 
     #[test]
     fn the_level_fits_the_picture() {
         let level = |size: &str, fps: &str, bitrate: &str| {
-            let text = line(&["--input=test", "--size", size, "--fps", fps, "--bitrate", bitrate]);
+            let text = line(&[
+                "--input=test",
+                "--size",
+                size,
+                "--fps",
+                fps,
+                "--bitrate",
+                bitrate,
+            ]);
             let words = shlex::split(&text).unwrap();
             words[words.iter().position(|w| w == "-level").unwrap() + 1].clone()
         };

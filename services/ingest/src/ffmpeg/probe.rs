@@ -38,12 +38,14 @@ impl Ffmpeg {
     pub async fn probe(program: &Path) -> Result<Self, ConfigProblem> {
         let bad = |problem: String| ConfigProblem::new("--ffmpeg", problem, INSTALL);
         let shown = program.display();
-        let text = answer(program, &["-hide_banner", "-version"]).await.map_err(|error| {
-            bad(match error.kind() {
-                std::io::ErrorKind::NotFound => format!("there is no program `{shown}`"),
-                _ => format!("`{shown}` cannot be run: {error}"),
-            })
-        })?;
+        let text = answer(program, &["-hide_banner", "-version"])
+            .await
+            .map_err(|error| {
+                bad(match error.kind() {
+                    std::io::ErrorKind::NotFound => format!("there is no program `{shown}`"),
+                    _ => format!("`{shown}` cannot be run: {error}"),
+                })
+            })?;
         let version = parse_version(&text);
         if let Some(found) = version
             && found < OLDEST
@@ -59,15 +61,29 @@ impl Ffmpeg {
             ask(&["-hide_banner", "-h", "demuxer=rtsp"]),
             // Draws for real: the filter may be there and no font.
             ask(&[
-                "-hide_banner", "-nostdin", "-loglevel", "error", "-f", "lavfi", "-i",
-                "color=size=32x32:rate=1:duration=1,drawtext=text=0", "-frames:v", "1", "-f",
-                "rawvideo", "-pix_fmt", "gray", "pipe:1",
+                "-hide_banner",
+                "-nostdin",
+                "-loglevel",
+                "error",
+                "-f",
+                "lavfi",
+                "-i",
+                "color=size=32x32:rate=1:duration=1,drawtext=text=0",
+                "-frames:v",
+                "1",
+                "-f",
+                "rawvideo",
+                "-pix_fmt",
+                "gray",
+                "pipe:1",
             ]),
         );
         Ok(Self {
             program: program.to_owned(),
             version,
-            stimeout: rtsp.lines().any(|l| l.trim_start().starts_with("-stimeout")),
+            stimeout: rtsp
+                .lines()
+                .any(|l| l.trim_start().starts_with("-stimeout")),
             drawtext: drawtext.len() == 32 * 32,
         })
     }
@@ -91,7 +107,10 @@ impl Ffmpeg {
 
     #[cfg(test)]
     pub(crate) fn with_stimeout(self) -> Self {
-        Self { stimeout: true, ..self }
+        Self {
+            stimeout: true,
+            ..self
+        }
     }
 
     /// The program to start.
@@ -111,7 +130,11 @@ impl Ffmpeg {
 
     /// The socket time-out of RTSP: before ffmpeg 5 `-timeout` there meant to listen.
     pub(crate) fn rtsp_timeout_flag(&self) -> &'static str {
-        if self.stimeout { "-stimeout" } else { "-timeout" }
+        if self.stimeout {
+            "-stimeout"
+        } else {
+            "-timeout"
+        }
     }
 
     pub(crate) fn draws_text(&self) -> bool {
@@ -152,7 +175,10 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     let word = word.split_whitespace().next()?.trim_start_matches('n');
     let mut numbers = word.split(|c: char| !c.is_ascii_digit());
     let major = numbers.next()?.parse().ok()?;
-    Some((major, numbers.next().and_then(|n| n.parse().ok()).unwrap_or(0)))
+    Some((
+        major,
+        numbers.next().and_then(|n| n.parse().ok()).unwrap_or(0),
+    ))
 }
 
 #[cfg(test)]
@@ -176,7 +202,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_program_is_named() {
-        let error = Ffmpeg::probe(Path::new("/nonexistent/ffmpeg")).await.unwrap_err();
+        let error = Ffmpeg::probe(Path::new("/nonexistent/ffmpeg"))
+            .await
+            .unwrap_err();
         assert_eq!(error.key, "--ffmpeg");
         assert!(error.problem.contains("/nonexistent/ffmpeg"), "{error}");
         assert!(error.remedy.contains("install"), "{error}");
@@ -190,7 +218,10 @@ mod tests {
         std::fs::write(&path, "#!/bin/sh\necho ffmpeg version 3.4.1 Copyright\n").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         let error = Ffmpeg::probe(&path).await.unwrap_err();
-        assert!(error.problem.contains("version 3.4, older than 4.2"), "{error}");
+        assert!(
+            error.problem.contains("version 3.4, older than 4.2"),
+            "{error}"
+        );
         let real = Ffmpeg::probe(Path::new("ffmpeg")).await.unwrap();
         assert_ne!(real.version(), "unknown");
     }

@@ -74,7 +74,9 @@ impl Process {
             }
         }
         let mut child = spawner::spawn(command).await?;
-        let pid = child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let pid = child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         // From here on an early return kills the child.
         let process = Self {
@@ -94,7 +96,8 @@ impl Process {
     /// The child's process id, for the log.
     #[must_use]
     pub fn id(&self) -> Option<u32> {
-        self.pid.map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
+        self.pid
+            .map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
     }
 
     /// Waits until the child has ended, without reaping it. Cancel-safe.

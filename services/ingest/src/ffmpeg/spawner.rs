@@ -45,7 +45,9 @@ fn spawner() -> &'static mpsc::Sender<Order> {
             }
         };
         // Without the thread each order is answered by a closed channel.
-        let _cannot_start = std::thread::Builder::new().name("spawner".into()).spawn(run);
+        let _cannot_start = std::thread::Builder::new()
+            .name("spawner".into())
+            .spawn(run);
         orders
     })
 }
@@ -56,7 +58,9 @@ fn die_with_parent(command: &mut Command) {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have died before the mark was set.
         if rustix::process::getppid() != Some(parent) {
-            return Err(io::Error::from_raw_os_error(rustix::io::Errno::SRCH.raw_os_error()));
+            return Err(io::Error::from_raw_os_error(
+                rustix::io::Errno::SRCH.raw_os_error(),
+            ));
         }
         Ok(())
     };

@@ -66,7 +66,10 @@ const TABLE: &[(&str, CauseKind)] = &[
     ("Connection reset by peer", CauseKind::Unreachable),
     ("Broken pipe", CauseKind::Unreachable),
     ("Could not find codec parameters", CauseKind::Format),
-    ("Invalid data found when processing input", CauseKind::Format),
+    (
+        "Invalid data found when processing input",
+        CauseKind::Format,
+    ),
     ("moov atom not found", CauseKind::Format),
 ];
 
@@ -98,7 +101,9 @@ impl Hints {
 
     /// Takes note of a line.
     pub fn note(&self, line: &str, now: Instant) {
-        let Some((rank, kind)) = rank(line) else { return };
+        let Some((rank, kind)) = rank(line) else {
+            return;
+        };
         let mut lines = self.lock();
         if lines.len() == Self::MAX {
             lines.pop_front();
@@ -110,59 +115,91 @@ impl Hints {
     #[must_use]
     pub fn cause(&self, now: Instant) -> Option<Cause> {
         let lines = self.lock();
-        let recent = lines.iter().filter(|(at, ..)| now.duration_since(*at) <= RELEVANT);
-        recent.min_by_key(|(_, rank, _)| *rank).map(|(.., kind)| (*kind).into())
+        let recent = lines
+            .iter()
+            .filter(|(at, ..)| now.duration_since(*at) <= RELEVANT);
+        recent
+            .min_by_key(|(_, rank, _)| *rank)
+            .map(|(.., kind)| (*kind).into())
     }
 }
 
 /// Reads a log to its end. Never waits for anything but the next line.
 pub async fn drain(mut stderr: impl AsyncRead + Unpin, hints: Hints) {
     let mut lines = Lines::default();
-    let mut limit = Limit::new(Instant::now());
+    let mut log = Log::new(Instant::now());
     let mut buffer = vec![0; 8 * 1024];
-    loop {
-        let read = match stderr.read(&mut buffer).await {
-            Ok(0) | Err(_) => break,
-            Ok(n) => n,
-        };
-        let now = Instant::now();
-        lines.push(&buffer[..read], |line| {
-            hints.note(line, now);
-            log(line, limit.allow(now));
-        });
-    }
-    lines.finish(|line| {
+    let mut note = |line: &str| {
         let now = Instant::now();
         hints.note(line, now);
-        log(line, limit.allow(now));
-    });
+        log.write(line, now);
+    };
+    loop {
+        match stderr.read(&mut buffer).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => lines.push(&buffer[..read], &mut note),
+        }
+    }
+    lines.finish(&mut note);
 }
 
-/// The redactor works again on the way into the log; here it also covers whoever reads the
-/// event by other means.
-fn log(line: &str, allowed: Option<u32>) {
-    let Some(suppressed) = allowed else { return };
-    let line = fanlight_ops::secret::redact(line);
-    let suppressed = (suppressed > 0).then_some(suppressed);
-    match severity(&line) {
-        "panic" | "fatal" | "error" | "warning" => {
-            tracing::warn!(target: "ffmpeg", suppressed, "{line}");
+/// Writes ffmpeg's lines into our log, not more than a person can read.
+#[derive(Debug)]
+struct Log {
+    /// Lines that tell why ffmpeg ends are not lost among the others.
+    telling: Limit,
+    other: Limit,
+}
+
+impl Log {
+    fn new(now: Instant) -> Self {
+        Self {
+            telling: Limit::new(now),
+            other: Limit::new(now),
         }
-        "debug" | "trace" => tracing::debug!(target: "ffmpeg", suppressed, "{line}"),
-        _ => tracing::info!(target: "ffmpeg", suppressed, "{line}"),
+    }
+
+    fn write(&mut self, line: &str, now: Instant) {
+        // The redactor works again on the way into the log; here it also covers whoever reads
+        // the event by other means.
+        let line = fanlight_ops::secret::redact(line);
+        let severity = severity(&line);
+        // Who switched these on wants all of them.
+        if matches!(severity, "debug" | "trace") {
+            tracing::debug!(target: "ffmpeg", "{line}");
+            return;
+        }
+        let limit = match classify(&line) {
+            Some(_) => &mut self.telling,
+            None => &mut self.other,
+        };
+        let Some(suppressed) = limit.allow(now) else { return };
+        let suppressed = (suppressed > 0).then_some(suppressed);
+        match severity {
+            "panic" | "fatal" | "error" | "warning" => {
+                tracing::warn!(target: "ffmpeg", suppressed, "{line}");
+            }
+            _ => tracing::info!(target: "ffmpeg", suppressed, "{line}"),
+        }
     }
 }
 
 /// The severity that `-loglevel level+…` puts in brackets before the message.
 fn severity(line: &str) -> &str {
-    let brackets = line.split('[').skip(1).filter_map(|part| part.split_once(']'));
+    let brackets = line
+        .split('[')
+        .skip(1)
+        .filter_map(|part| part.split_once(']'));
     let known = |word: &str| {
         matches!(
             word,
             "panic" | "fatal" | "error" | "warning" | "info" | "verbose" | "debug" | "trace"
         )
     };
-    brackets.map(|(word, _)| word).find(|word| known(word)).unwrap_or("info")
+    brackets
+        .map(|(word, _)| word)
+        .find(|word| known(word))
+        .unwrap_or("info")
 }
 
 /// Cuts a byte stream into lines at `\n` or `\r`, each at most [`MAX_LINE`] long.
@@ -232,20 +269,50 @@ mod tests {
     fn real_messages_are_understood() {
         // As printed by ffmpeg 5.1.
         for (line, kind) in [
-            ("[rtsp @ 0x1] method DESCRIBE failed: 401 Unauthorized", CauseKind::Auth),
-            ("rtsp://h/x: Server returned 401 Unauthorized (authorization failed)", CauseKind::Auth),
-            ("[tcp @ 0x1] Connection to tcp://127.0.0.1:9?timeout=3 failed: Connection refused", CauseKind::Refused),
-            ("[tcp @ 0x1] Failed to resolve hostname nohost.invalid: Name or service not known", CauseKind::Dns),
+            (
+                "[rtsp @ 0x1] method DESCRIBE failed: 401 Unauthorized",
+                CauseKind::Auth,
+            ),
+            (
+                "rtsp://h/x: Server returned 401 Unauthorized (authorization failed)",
+                CauseKind::Auth,
+            ),
+            (
+                "[tcp @ 0x1] Connection to tcp://127.0.0.1:9?timeout=3 failed: Connection refused",
+                CauseKind::Refused,
+            ),
+            (
+                "[tcp @ 0x1] Failed to resolve hostname nohost.invalid: Name or service not known",
+                CauseKind::Dns,
+            ),
             ("rtsp://h/x: Connection timed out", CauseKind::Timeout),
-            ("[rtsp @ 0x1] method DESCRIBE failed: 404 Not Found", CauseKind::NotFound),
-            ("/dev/video9: No such file or directory", CauseKind::NotFound),
-            ("/etc/passwd: Invalid data found when processing input", CauseKind::Format),
+            (
+                "[rtsp @ 0x1] method DESCRIBE failed: 404 Not Found",
+                CauseKind::NotFound,
+            ),
+            (
+                "/dev/video9: No such file or directory",
+                CauseKind::NotFound,
+            ),
+            (
+                "/etc/passwd: Invalid data found when processing input",
+                CauseKind::Format,
+            ),
             ("Stream map '0:v:0' matches no streams.", CauseKind::NoVideo),
             ("Unknown encoder 'libx264'", CauseKind::MissingEncoder),
-            ("[http @ 0x1] Protocol 'file' not on whitelist 'http,tcp'!", CauseKind::Forbidden),
-            ("[mpeg1video @ 0x1] MPEG-1/2 does not support 15/1 fps", CauseKind::Encoder),
+            (
+                "[http @ 0x1] Protocol 'file' not on whitelist 'http,tcp'!",
+                CauseKind::Forbidden,
+            ),
+            (
+                "[mpeg1video @ 0x1] MPEG-1/2 does not support 15/1 fps",
+                CauseKind::Encoder,
+            ),
             ("Unrecognized option 'nope'.", CauseKind::BadOption),
-            ("[rtsp @ 0x1] method SETUP failed: 503 Service Unavailable", CauseKind::Busy),
+            (
+                "[rtsp @ 0x1] method SETUP failed: 503 Service Unavailable",
+                CauseKind::Busy,
+            ),
         ] {
             assert_eq!(classify(line), Some(kind), "{line}");
         }

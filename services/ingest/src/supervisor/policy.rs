@@ -33,16 +33,26 @@ mod tests {
 
     #[test]
     fn doubles_to_a_cap() {
-        let waits: Vec<_> = (1..9).map(|n| delay(CauseKind::Refused, n, 0.0).as_millis()).collect();
+        let waits: Vec<_> = (1..9)
+            .map(|n| delay(CauseKind::Refused, n, 0.0).as_millis())
+            .collect();
         assert_eq!(waits, [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
-        let waits: Vec<_> = (1..8).map(|n| delay(CauseKind::Auth, n, 0.0).as_secs()).collect();
+        let waits: Vec<_> = (1..8)
+            .map(|n| delay(CauseKind::Auth, n, 0.0).as_secs())
+            .collect();
         assert_eq!(waits, [2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(delay(CauseKind::Refused, u32::MAX, 0.0), CAP);
     }
 
     #[test]
     fn jitter_takes_away_up_to_a_quarter() {
-        assert_eq!(delay(CauseKind::Refused, 3, 1.0), Duration::from_millis(750));
-        assert_eq!(delay(CauseKind::Refused, 3, 0.5), Duration::from_millis(875));
+        assert_eq!(
+            delay(CauseKind::Refused, 3, 1.0),
+            Duration::from_millis(750)
+        );
+        assert_eq!(
+            delay(CauseKind::Refused, 3, 0.5),
+            Duration::from_millis(875)
+        );
     }
 }

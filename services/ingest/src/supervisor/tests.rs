@@ -99,10 +99,19 @@ fn a_camera_that_never_sends_is_silent_after_the_start_limit() {
     lab.pass(19.9);
     assert_eq!(lab.apply(Event::Tick), None);
     assert_eq!(lab.expire(), killed());
-    assert_eq!((lab.state(), lab.kind()), (State::Stalled, Some(CauseKind::Silent)));
+    assert_eq!(
+        (lab.state(), lab.kind()),
+        (State::Stalled, Some(CauseKind::Silent))
+    );
     let action = lab.apply(Event::Ended(CauseKind::Killed.into()));
-    assert!(matches!(action, Some(Action::Wait(_, c)) if c.kind == CauseKind::Silent), "our own reason");
-    assert_eq!((lab.state(), lab.kind()), (State::Offline, Some(CauseKind::Silent)));
+    assert!(
+        matches!(action, Some(Action::Wait(_, c)) if c.kind == CauseKind::Silent),
+        "our own reason"
+    );
+    assert_eq!(
+        (lab.state(), lab.kind()),
+        (State::Offline, Some(CauseKind::Silent))
+    );
     assert!(lab.supervisor.backoff() > Duration::ZERO);
 }
 
@@ -128,7 +137,10 @@ fn bytes_without_pictures_do_not_count_as_progress_for_ever() {
             break;
         }
     }
-    assert_eq!((killed_after, lab.kind()), (Some(200), Some(CauseKind::NoPictures)));
+    assert_eq!(
+        (killed_after, lab.kind()),
+        (Some(200), Some(CauseKind::NoPictures))
+    );
 }
 
 #[test]
@@ -137,9 +149,20 @@ fn no_key_pictures_is_a_state_not_a_restart() {
     lab.play(29.0, &Event::Picture);
     assert_eq!(lab.state(), State::Starting);
     lab.play(2.0, &Event::Picture);
-    assert_eq!((lab.state(), lab.kind()), (State::Stalled, Some(CauseKind::NoKeyPictures)));
-    lab.supervisor.explain_no_key(Cause::with_detail(CauseKind::NoKeyPictures, "why"));
-    assert!(lab.supervisor.status(lab.now).1.unwrap().to_string().ends_with("(why)"));
+    assert_eq!(
+        (lab.state(), lab.kind()),
+        (State::Stalled, Some(CauseKind::NoKeyPictures))
+    );
+    lab.supervisor
+        .explain_no_key(Cause::with_detail(CauseKind::NoKeyPictures, "why"));
+    assert!(
+        lab.supervisor
+            .status(lab.now)
+            .1
+            .unwrap()
+            .to_string()
+            .ends_with("(why)")
+    );
     lab.apply(Event::Key);
     assert_eq!(lab.state(), State::Live);
     lab.play(60.0, &Event::Picture);
@@ -158,14 +181,24 @@ fn the_deadline_of_the_key_pictures_is_announced_once() {
 #[test]
 fn every_exit_is_a_failure_and_waits_grow() {
     let mut lab = Lab::started();
-    assert_eq!(lab.waits(CauseKind::Refused, 8), [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
-    assert_eq!((lab.state(), lab.kind()), (State::Starting, Some(CauseKind::Refused)), "still the reason");
+    assert_eq!(
+        lab.waits(CauseKind::Refused, 8),
+        [250, 500, 1000, 2000, 4000, 8000, 10_000, 10_000]
+    );
+    assert_eq!(
+        (lab.state(), lab.kind()),
+        (State::Starting, Some(CauseKind::Refused)),
+        "still the reason"
+    );
 }
 
 #[test]
 fn permanent_causes_are_tried_slowly_and_a_new_situation_starts_anew() {
     let mut lab = Lab::started();
-    assert_eq!(lab.waits(CauseKind::Auth, 6), [2000, 4000, 8000, 16_000, 32_000, 60_000]);
+    assert_eq!(
+        lab.waits(CauseKind::Auth, 6),
+        [2000, 4000, 8000, 16_000, 32_000, 60_000]
+    );
     assert_eq!(lab.waits(CauseKind::Refused, 2), [250, 500]);
     assert_eq!(lab.waits(CauseKind::Auth, 1), [2000]);
 }
@@ -181,14 +214,24 @@ fn a_healthy_run_resets_the_wait_and_a_short_one_does_not() {
     lab.play(11.0, &Event::Key);
     assert_eq!(lab.expire(), killed());
     let action = lab.apply(Event::Ended(CauseKind::Killed.into()));
-    assert!(matches!(action, Some(Action::Wait(d, _)) if d.as_millis() == 250), "{action:?}");
+    assert!(
+        matches!(action, Some(Action::Wait(d, _)) if d.as_millis() == 250),
+        "{action:?}"
+    );
 }
 
 #[test]
 fn a_fault_ends_ffmpeg_with_its_cause() {
     let mut lab = Lab::started();
-    assert_eq!(lab.apply(Event::Fault(CauseKind::NotMpegTs.into())), killed());
-    assert_eq!(lab.apply(Event::Fault(CauseKind::Silent.into())), None, "once");
+    assert_eq!(
+        lab.apply(Event::Fault(CauseKind::NotMpegTs.into())),
+        killed()
+    );
+    assert_eq!(
+        lab.apply(Event::Fault(CauseKind::Silent.into())),
+        None,
+        "once"
+    );
     lab.apply(Event::Ended(CauseKind::Exited.into()));
     assert_eq!(lab.kind(), Some(CauseKind::NotMpegTs));
 }
@@ -199,13 +242,19 @@ fn stops_from_every_state() {
     let mut lab = Lab::live();
     assert_eq!(lab.apply(Event::Stop), asked);
     assert_eq!(lab.state(), State::Stopping);
-    assert_eq!(lab.apply(Event::Ended(CauseKind::Exited.into())), Some(Action::Done));
+    assert_eq!(
+        lab.apply(Event::Ended(CauseKind::Exited.into())),
+        Some(Action::Done)
+    );
     assert_eq!(lab.apply(Event::Stop), None);
 
     let mut lab = Lab::live();
     assert_eq!(lab.expire(), killed());
     assert_eq!(lab.apply(Event::Stop), None, "it is being ended already");
-    assert_eq!(lab.apply(Event::Ended(CauseKind::Exited.into())), Some(Action::Done));
+    assert_eq!(
+        lab.apply(Event::Ended(CauseKind::Exited.into())),
+        Some(Action::Done)
+    );
 
     let mut lab = Lab::started();
     lab.apply(Event::Ended(CauseKind::Refused.into()));
@@ -218,13 +267,29 @@ fn stops_from_every_state() {
 fn stands_by_while_another_ingest_is_live() {
     let mut lab = Lab::live();
     assert_eq!(lab.apply(Event::RivalGone), None);
-    assert_eq!(lab.apply(Event::RivalLive), Some(Action::End(Ending::Asked)));
+    assert_eq!(
+        lab.apply(Event::RivalLive),
+        Some(Action::End(Ending::Asked))
+    );
     assert!(lab.supervisor.is_standby());
-    assert_eq!(lab.apply(Event::Ended(CauseKind::Exited.into())), Some(Action::StandBy));
-    assert_eq!((lab.apply(Event::RivalLive), lab.supervisor.deadline()), (None, None));
+    assert_eq!(
+        lab.apply(Event::Ended(CauseKind::Exited.into())),
+        Some(Action::StandBy)
+    );
+    assert_eq!(
+        (lab.apply(Event::RivalLive), lab.supervisor.deadline()),
+        (None, None)
+    );
     assert_eq!(lab.apply(Event::RivalGone), Some(Action::Spawn));
     lab.apply(Event::Ended(CauseKind::Refused.into()));
-    assert_eq!(lab.apply(Event::RivalLive), Some(Action::StandBy), "out of the wait");
+    assert_eq!(
+        lab.apply(Event::RivalLive),
+        Some(Action::StandBy),
+        "out of the wait"
+    );
     assert_eq!(lab.apply(Event::Stop), Some(Action::Done));
-    assert!(lab.supervisor.is_standby(), "no goodbye for a camera that goes on");
+    assert!(
+        lab.supervisor.is_standby(),
+        "no goodbye for a camera that goes on"
+    );
 }

@@ -59,13 +59,34 @@ impl Lab {
         .await
     }
 
-    async fn with_program(bus: Bus, flags: &[&str], program: impl FnOnce(&Path) -> PathBuf) -> Self {
+    async fn with_program(
+        bus: Bus,
+        flags: &[&str],
+        program: impl FnOnce(&Path) -> PathBuf,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let marker = format!("mark{}", dir.path().file_name().unwrap().to_str().unwrap().replace('.', ""));
+        let marker = format!(
+            "mark{}",
+            dir.path()
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .replace('.', "")
+        );
         let marked = format!("-metadata comment={marker}");
-        let mut line = vec!["fanlight-ingest", "--camera", CAMERA, "--ffmpeg-args", &marked];
+        let mut line = vec![
+            "fanlight-ingest",
+            "--camera",
+            CAMERA,
+            "--ffmpeg-args",
+            &marked,
+        ];
         line.extend(flags);
-        let config = IngestArgs::try_parse_from(line).unwrap().validate().unwrap();
+        let config = IngestArgs::try_parse_from(line)
+            .unwrap()
+            .validate()
+            .unwrap();
         let ffmpeg = Ffmpeg::probe(&program(dir.path())).await.unwrap();
         let metrics = Metrics::new("ingest");
         let media = bus.subscribe(&stream()).await.unwrap();
@@ -91,7 +112,10 @@ impl Lab {
     /// The next message.
     pub async fn chunk(&mut self) -> Chunk {
         let next = tokio::time::timeout(Duration::from_secs(15), self.media.next());
-        next.await.expect("a message in time").expect("an open bus").expect("a good message")
+        next.await
+            .expect("a message in time")
+            .expect("an open bus")
+            .expect("a good message")
     }
 
     /// All messages of the next `seconds`.
@@ -105,7 +129,11 @@ impl Lab {
     }
 
     /// Waits for an announcement of this ingest.
-    pub async fn announced(&mut self, what: &str, wanted: impl Fn(&Announcement) -> bool) -> Announcement {
+    pub async fn announced(
+        &mut self,
+        what: &str,
+        wanted: impl Fn(&Announcement) -> bool,
+    ) -> Announcement {
         let end = tokio::time::Instant::now() + Duration::from_secs(20);
         loop {
             match tokio::time::timeout_at(end, self.status.next()).await {
@@ -116,7 +144,13 @@ impl Lab {
                     self.announced.push_back(a);
                 }
                 Ok(Some(_)) => {}
-                _ => panic!("not announced: {what}; but: {:#?}", self.announced.iter().map(|a| (a.state, &a.cause)).collect::<Vec<_>>()),
+                _ => panic!(
+                    "not announced: {what}; but: {:#?}",
+                    self.announced
+                        .iter()
+                        .map(|a| (a.state, &a.cause))
+                        .collect::<Vec<_>>()
+                ),
             }
         }
     }
@@ -168,7 +202,10 @@ impl Lab {
     pub async fn stop(&mut self) {
         self.stop.cancel();
         let task = self.task.take().unwrap();
-        tokio::time::timeout(Duration::from_secs(5), task).await.expect("stopped in 5 s").unwrap();
+        tokio::time::timeout(Duration::from_secs(5), task)
+            .await
+            .expect("stopped in 5 s")
+            .unwrap();
         assert_eq!(self.children(), [0; 0], "ffmpeg is gone");
     }
 
@@ -218,9 +255,16 @@ pub fn ffprobe(bytes: &[u8], entries: &str) -> String {
         .arg(file.path())
         .output()
         .expect("ffprobe is installed");
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    // Streams are listed twice: by program and by file.
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut lines: Vec<_> = text.lines().filter(|l| !l.is_empty()).collect();
+    lines.dedup();
+    lines.join("\n")
 }
 
 pub fn joined(chunks: &[Chunk]) -> Vec<u8> {
-    chunks.iter().flat_map(|c| c.payload.iter().copied()).collect()
+    chunks
+        .iter()
+        .flat_map(|c| c.payload.iter().copied())
+        .collect()
 }
