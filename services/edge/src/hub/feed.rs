@@ -105,9 +105,10 @@ enum Event {
 
 impl Feed {
     async fn select(&mut self) -> Event {
-        let linger_ends = self
-            .idle_since
-            .map(|since| since + self.shared.config.linger);
+        let stopping = self.shared.shutdown.token.is_cancelled();
+        // Who leaves a stopping edge does not come back.
+        let linger = if stopping { Duration::ZERO } else { self.shared.config.linger };
+        let linger_ends = self.idle_since.map(|since| since + linger);
         let (queued, open, until) = match &mut self.ask {
             Ask::Idle => (None, None, None),
             Ask::Queued(turn) => (Some(turn), None, None),
@@ -116,6 +117,7 @@ impl Feed {
         tokio::select! {
             biased;
             () = self.shared.shutdown.abort.cancelled() => Event::Stop,
+            () = self.shared.shutdown.token.cancelled(), if !stopping => Event::Crowd,
             event = maybe(open.map(GopReply::next)) => Event::Reply(event),
             chunk = self.subscription.next() => Event::Live(chunk),
             asked = maybe(queued) => Event::Asked(asked),

@@ -13,6 +13,9 @@ use tokio_util::task::TaskTracker;
 /// How long tasks get to end once they were told to abort.
 const ABORT_GRACE: Duration = Duration::from_secs(1);
 
+/// Signals within this time of the first one mean the same stop.
+const SAME_SIGNAL: Duration = Duration::from_secs(1);
+
 /// Where a process is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -67,15 +70,21 @@ impl Shutdown {
         let (token, abort) = (shutdown.token.clone(), shutdown.abort.clone());
         // Not tracked: it waits for signals for as long as the process lives.
         tokio::spawn(async move {
+            let mut first = None;
             loop {
                 let name = tokio::select! {
                     _ = terminate.recv() => "SIGTERM",
                     _ = interrupt.recv() => "SIGINT",
                 };
-                if token.is_cancelled() {
+                if let Some(first) = first {
+                    // A terminal or a supervisor may signal the process and its group.
+                    if tokio::time::Instant::now() < first + SAME_SIGNAL {
+                        continue;
+                    }
                     tracing::warn!(signal = name, "second signal, aborting");
                     abort.cancel();
                 } else {
+                    first = Some(tokio::time::Instant::now());
                     tracing::info!(signal = name, "stopping");
                     token.cancel();
                 }
