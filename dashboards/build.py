@@ -329,8 +329,8 @@ OVERVIEW = dashboard(
                   "or network; silent: the camera hangs. The runbook has the remedy for each.",
                   "short",
                   "topk(20, sum by (namespace, camera, reason) "
-                  f"(increase(fanlight_ingest_ffmpeg_restarts_total{{{CAMERA}}}[1h])))",
-                  (8, 8), rename={"Value": "Restarts"}, decimals=0,
+                  f"(increase(fanlight_ingest_ffmpeg_restarts_total{{{CAMERA}}}[1h])) > 0)",
+                  (8, 8), rename={"Value": "Restarts"}, decimals=0, noValue="none",
                   links=to_camera("__data.fields.camera")),
             table("Alerts firing",
                   "Fanlight's alerts that fire now. Each links to its section of the runbook in "
@@ -495,8 +495,8 @@ CAMERA_BOARD = dashboard(
                                   "pod, instance"), "{{pod}} {{instance}}"),
                   ], (8, 8), min=0),
             panel("timeseries", "Publish errors",
-                  "Chunks NATS did not take, by reason. too_large: raise max_payload; "
-                  "disconnected: NATS itself.",
+                  "Chunks NATS did not take, by reason. too_large: raise max_payload; denied: "
+                  "permissions; disconnected: NATS itself.",
                   "short", [target(rate("fanlight_ingest_publish_errors_total", CAMERA, "reason"),
                                    "{{reason}}")],
                   (8, 8), min=0),
@@ -514,20 +514,20 @@ CAMERA_BOARD = dashboard(
                   "short", [target(
                       f"sum by (pod, instance) (fanlight_edge_viewers{{{CAMERA}}})",
                       "{{pod}} {{instance}}")],
-                  (8, 8), min=0, stacked=True),
+                  (6, 8), min=0, stacked=True),
             panel("timeseries", "Egress",
                   "Bytes per second received from NATS once a pod, and sent once a viewer.",
                   "Bps", [
                       target(rate("fanlight_edge_received_bytes_total", CAMERA, "camera"),
                              "received"),
                       target(rate("fanlight_edge_sent_bytes_total", CAMERA, "camera"), "sent"),
-                  ], (8, 8), min=0),
+                  ], (6, 8), min=0),
             panel("timeseries", "Packets sent",
                   "MPEG-TS packets per second to viewers. With nobody skipping it is the packets "
                   "of the input times the viewers.",
                   "short", [target(rate("fanlight_edge_sent_ts_packets_total", CAMERA, "camera"),
                                    "{{camera}}")],
-                  (8, 8), min=0),
+                  (6, 8), min=0),
             panel("timeseries", "Skips and gaps",
                   "Chunks skipped for slow viewers, and holes in the numbers from NATS. Skips "
                   "are the viewer's link, gaps are ours.",
@@ -535,7 +535,7 @@ CAMERA_BOARD = dashboard(
                       target(rate("fanlight_edge_skipped_chunks_total", CAMERA, "camera"),
                              "skipped"),
                       target(rate("fanlight_edge_sequence_gaps_total", CAMERA, "camera"), "gaps"),
-                  ], (8, 8), min=0),
+                  ], (6, 8), min=0),
         ),
     ],
     camera_several=False,
@@ -683,13 +683,13 @@ EDGE = dashboard(
                   "short", [target(
                       rate("fanlight_edge_slow_consumer_events_total", POD, "pod, instance"),
                       "{{pod}} {{instance}}")],
-                  (8, 8), min=0),
+                  (12, 8), min=0),
             panel("timeseries", "Skipped for slow viewers",
                   "Chunks skipped per second by pod. On one pod only: that pod's network.",
                   "short", [target(
                       rate("fanlight_edge_skipped_chunks_total", POD, "pod, instance"),
                       "{{pod}} {{instance}}")],
-                  (8, 8), min=0),
+                  (12, 8), min=0),
         ),
         row(
             "NATS and lifecycle",

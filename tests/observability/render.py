@@ -43,6 +43,8 @@ def shown(value, unit):
         while abs(value) >= step and index < 3:
             value, index = value / step, index + 1
         return f"{value:.3g} {names[index]}" + ("/s" if unit == "Bps" else "")
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
     return f"{value:.3g}" if value != int(value) else str(int(value))
 
 
@@ -161,9 +163,9 @@ def draw_state(picture, panel, data, x, y, w, h):
         picture.text(x + 10, top + tall / 2 + 4, name[:20], 10)
         left, width = x + 130, w - 142
         for when, value in points:
-            picture.box(data.x(when, left, width) - 0.3, top + 2,
-                        width * STEP / (data.end - data.start) + 0.6, tall - 4,
-                        colour_of(field, value)[0], opacity=0.8)
+            at = data.x(when, left, width)
+            step = min(width * STEP / (data.end - data.start), left + width - at)
+            picture.box(at - 0.3, top + 2, step + 0.6, tall - 4, colour_of(field, value)[0])
 
 
 def draw_heatmap(picture, panel, data, x, y, w, h):
@@ -180,8 +182,9 @@ def draw_heatmap(picture, panel, data, x, y, w, h):
     most = max((v for *_, v in cells), default=1) or 1
     for index, when, value in cells:
         if value > 0:
-            picture.box(data.x(when, left, width), top + (len(buckets) - 1 - index) * tall + 0.5,
-                        width * STEP / (data.end - data.start), tall - 1, "#ff9830",
+            at = data.x(when, left, width)
+            step = min(width * STEP / (data.end - data.start), left + width - at)
+            picture.box(at, top + (len(buckets) - 1 - index) * tall + 0.5, step, tall - 1, "#ff9830",
                         opacity=f"{0.15 + 0.85 * (value / most) ** 0.5:.2f}")
 
 
@@ -199,7 +202,7 @@ def draw_table(picture, panel, data, x, y, w, h):
     for index, column in enumerate(columns):
         picture.text(x + 10 + index * wide, y + 42, renamed.get(column, column), 10, "#8ab8ff")
         for line, one in enumerate(rows[: int((h - 50) / 18)]):
-            picture.text(x + 10 + index * wide, y + 62 + line * 18, one.get(column, "")[:22], 10)
+            picture.text(x + 10 + index * wide, y + 62 + line * 18, one.get(column, "")[: int(wide / 6)], 10)
 
 
 DRAW = {"stat": draw_stat, "timeseries": draw_timeseries, "state-timeline": draw_state,

@@ -5,13 +5,13 @@
 
 mod labels;
 mod nats;
+mod process;
 
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
-use prometheus::process_collector::ProcessCollector;
 use prometheus::{
     Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
@@ -21,10 +21,10 @@ pub use labels::{ANY_CAMERA, CameraLabels};
 pub use nats::NatsMetrics;
 pub use prometheus;
 
-/// Buckets in seconds for latencies between a few milliseconds and the 10 s after which nobody
-/// calls it live.
+/// Buckets in seconds for latencies between a millisecond and the 10 s after which nobody calls
+/// it live.
 pub const LATENCY_BUCKETS: &[f64] = &[
-    0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0,
 ];
 
 /// The content type of [`Metrics::encode`].
@@ -59,8 +59,11 @@ impl Metrics {
     #[must_use]
     pub fn new(service: &'static str) -> Self {
         let registry = Registry::new();
-        // Fails only where there is no /proc: then the process is not measured.
-        let _ = registry.register(Box::new(ProcessCollector::for_self()));
+        if let Err(error) = process::ProcessCollector::new()
+            .and_then(|process| registry.register(Box::new(process)))
+        {
+            panic!("process metrics: {error}");
+        }
         Self {
             service,
             shared: Arc::new(Shared {
