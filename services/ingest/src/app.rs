@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanlight_bus::{Bus, ConnectionState, PublishError, RunId, RunIds};
+use fanlight_bus::{Announcement, Bus, ConnectionState, PublishError, RunId, RunIds, State};
 use fanlight_ops::health::{Condition, Health};
 use fanlight_ops::metrics::{Metrics, NatsMetrics};
 use tokio::sync::{Semaphore, mpsc};
@@ -157,17 +157,13 @@ struct Driver {
 enum Input {
     Stop,
     Progress(Progress),
-    Heard(Box<fanlight_bus::Announcement>),
+    Heard(Box<Announcement>),
     Look,
     Due,
 }
 
 impl Driver {
-    async fn drive(
-        mut self,
-        stop: CancellationToken,
-        mut heard: mpsc::Receiver<fanlight_bus::Announcement>,
-    ) {
+    async fn drive(mut self, stop: CancellationToken, mut heard: mpsc::Receiver<Announcement>) {
         let mut look = tokio::time::interval(LOOK);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut stopping = false;
@@ -287,24 +283,22 @@ impl Driver {
     /// Tells everybody what has changed.
     fn tell(&mut self) {
         let now = Instant::now();
-        if self.supervisor.status(now).0 == fanlight_bus::State::Stalled
+        if self.supervisor.status(now).0 == State::Stalled
             && let Some(run) = &self.run
         {
             self.supervisor.explain_no_key(run.no_key_cause());
         }
         let (state, cause) = self.supervisor.status(now);
         let silent = self.supervisor.is_standby();
-        self.shared
-            .metrics
-            .up
-            .set(i64::from(state == fanlight_bus::State::Live));
-        self.shared
-            .metrics
-            .backoff
-            .set(self.supervisor.backoff().as_secs_f64());
-        self.shared
-            .status
-            .send_if_modified(|status| status.set_state(state, cause, silent));
+        let (metrics, status) = (&self.shared.metrics, &self.shared.status);
+        metrics.up.set(i64::from(state == State::Live));
+        metrics.backoff.set(self.supervisor.backoff().as_secs_f64());
+        let news = status.send_if_modified(|status| status.set_state(state, cause, silent));
+        // How ffmpeg started and ended, and what is waited for, is logged where it happens.
+        if news && state == State::Stalled && self.run.is_some() {
+            let (stream, cause) = (&self.shared.stream, cause.map(ToString::to_string));
+            tracing::warn!(%stream, cause, "stalled");
+        }
     }
 }
 
@@ -396,7 +390,7 @@ async fn answer(shared: Arc<Shared>) {
 }
 
 /// Hears what other ingests say about this camera.
-async fn listen(shared: Arc<Shared>, heard: mpsc::Sender<fanlight_bus::Announcement>) {
+async fn listen(shared: Arc<Shared>, heard: mpsc::Sender<Announcement>) {
     let mut announcements = match shared.bus.subscribe_status().await {
         Ok(announcements) => announcements,
         Err(error) => {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use fanlight_bus::RunId;
 use fanlight_mpegts::{Chunker, Diagnosis, ErrorCounts};
+use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
 use tracing::Instrument;
@@ -34,7 +35,7 @@ const LAST_WORDS: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 pub struct Run {
     process: Process,
-    stdout: tokio::net::unix::pipe::Receiver,
+    stdout: pipe::Receiver,
     log: JoinHandle<()>,
     hints: Hints,
     buffer: BytesMut,
@@ -196,13 +197,15 @@ impl Run {
         }
     }
 
-    /// More about the lack of key pictures.
+    /// More about the lack of key pictures. Without counts: it is announced at every change.
     #[must_use]
     pub fn no_key_cause(&self) -> Cause {
-        match self.chunker.diagnosis() {
-            Some(diagnosis) => Cause::with_detail(CauseKind::NoKeyPictures, diagnosis.to_string()),
-            None => CauseKind::NoKeyPictures.into(),
-        }
+        let detail = match self.chunker.diagnosis() {
+            Some(Diagnosis::KeysWithoutTables { .. }) => "they come without PAT and PMT",
+            Some(Diagnosis::KeysWithoutParameterSets { .. }) => "they come without parameter sets",
+            _ => return CauseKind::NoKeyPictures.into(),
+        };
+        Cause::with_detail(CauseKind::NoKeyPictures, detail)
     }
 
     /// Ends ffmpeg, publishes what is still complete and tells why it ended.
@@ -220,9 +223,17 @@ impl Run {
             span,
             ..
         } = self;
-        // A writer that waits for us gets a broken pipe instead.
-        drop(stdout);
-        let status = process.end(ending).await;
+        let status = if ending == Ending::Asked {
+            // Its last pictures, and room in the pipe for it to end in order.
+            tokio::select! {
+                status = process.end(ending) => status,
+                never = pump(&stdout, &mut chunker) => never,
+            }
+        } else {
+            // A writer that waits for us gets a broken pipe instead.
+            drop(stdout);
+            process.end(ending).await
+        };
         if tokio::time::timeout(LAST_WORDS, &mut log).await.is_err() {
             log.abort();
         }
@@ -261,6 +272,20 @@ impl Run {
             CauseKind::NotMpegTs.into()
         } else {
             Cause::with_detail(CauseKind::Exited, how)
+        }
+    }
+}
+
+/// Reads until it is dropped.
+async fn pump<T>(stdout: &pipe::Receiver, chunker: &mut Chunker) -> T {
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(READ);
+        let _an_error_shows_in_the_read = stdout.readable().await;
+        match stdout.try_read_buf(&mut buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(1..) => chunker.push(buffer.split().freeze()),
+            Ok(0) | Err(_) => std::future::pending().await,
         }
     }
 }

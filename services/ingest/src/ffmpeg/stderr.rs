@@ -173,7 +173,9 @@ impl Log {
             Some(_) => &mut self.telling,
             None => &mut self.other,
         };
-        let Some(suppressed) = limit.allow(now) else { return };
+        let Some(suppressed) = limit.allow(now) else {
+            return;
+        };
         let suppressed = (suppressed > 0).then_some(suppressed);
         match severity {
             "panic" | "fatal" | "error" | "warning" => {

@@ -156,6 +156,32 @@ async fn a_flood_on_stderr_does_not_stop_the_picture() {
     lab.stop().await;
 }
 
+#[tokio::test]
+async fn a_stream_without_key_pictures() {
+    let script = "exec ffmpeg \"${@:1:$#-3}\" -bsf:v noise=drop=key -f mpegts pipe:1\n";
+    let flags = [
+        "--input",
+        "test",
+        "--preset",
+        "ultrafast",
+        "--size",
+        "160x120",
+    ];
+    let mut lab = Lab::with_script(&flags, script).await;
+    let told = lab.cause("no_key_pictures").await;
+    assert_eq!(told.state, State::Stalled);
+    let cause = told.cause.unwrap();
+    assert!(cause.contains("--codec h264"), "the remedy: {cause}");
+    assert!(!lab.record(0.5).await.is_empty(), "published all the same");
+    assert_eq!(lab.gop().await, (Vec::new(), None));
+    assert_eq!(
+        lab.restarts("no_key_pictures"),
+        0.0,
+        "a restart would not help"
+    );
+    lab.stop().await;
+}
+
 /// Live, then something happens to ffmpeg; gives how long there was no picture.
 async fn recovers(lab: &mut Lab, hurt: impl FnOnce(&[i32])) -> Duration {
     let before = lab.live().await;

@@ -134,7 +134,7 @@ impl Lab {
         what: &str,
         wanted: impl Fn(&Announcement) -> bool,
     ) -> Announcement {
-        let end = tokio::time::Instant::now() + Duration::from_secs(20);
+        let end = tokio::time::Instant::now() + Duration::from_secs(40);
         loop {
             match tokio::time::timeout_at(end, self.status.next()).await {
                 Ok(Some(Ok(a))) if a.instance == self.instance => {
