@@ -22,11 +22,11 @@ impl Recorder {
     #[must_use]
     pub fn new() -> Self {
         let dir = tempfile::tempdir().expect("a folder");
-        let copy = dir.path().join("stdout.ts");
+        let copies = dir.path().join("run");
         // Questions (`-version`, `-h`) are passed through, so that only a run is recorded.
         let script = format!(
-            "#!/bin/sh\ncase \" $* \" in *' pipe:1 '*) ffmpeg \"$@\" | tee -a '{}' ;; *) exec ffmpeg \"$@\" ;; esac\n",
-            copy.display()
+            "#!/bin/sh\ncase \" $* \" in *' pipe:1 '*) ffmpeg \"$@\" | tee '{}'.$$ ;; *) exec ffmpeg \"$@\" ;; esac\n",
+            copies.display()
         );
         let recorder = Self { dir };
         recorder.install(&script);
@@ -57,13 +57,19 @@ impl Recorder {
         self.dir.path().join("ffmpeg").display().to_string()
     }
 
-    /// What was written to stdout so far.
+    /// What the longest run has written to stdout so far; ingest also asks ffmpeg what it can
+    /// do, in runs of a few bytes.
     ///
     /// # Panics
     /// Before the first run.
     #[must_use]
     pub fn recording(&self) -> Vec<u8> {
-        std::fs::read(self.dir.path().join("stdout.ts")).expect("the recording")
+        let entries = std::fs::read_dir(self.dir.path()).expect("the stand-in's folder");
+        let runs = entries
+            .flatten()
+            .filter(|e| e.file_name().to_string_lossy().starts_with("run."));
+        let copies = runs.map(|run| std::fs::read(run.path()).expect("a recording"));
+        copies.max_by_key(Vec::len).expect("a run")
     }
 
     /// A path in the stand-in's own folder.

@@ -12,7 +12,7 @@ pub struct CameraOptions {
     pub codec: &'static str,
     /// User name and password; none for an open camera.
     pub credentials: Option<(&'static str, &'static str)>,
-    /// Pictures between key pictures.
+    /// Seconds between key pictures.
     pub gop: u32,
     /// More arguments for the script.
     pub extra: Vec<String>,
@@ -23,7 +23,7 @@ impl Default for CameraOptions {
         Self {
             codec: "h264",
             credentials: Some(("cam", "p@ss")),
-            gop: 15,
+            gop: 1,
             extra: Vec::new(),
         }
     }
@@ -62,6 +62,8 @@ impl Camera {
         ];
         if let Some((user, password)) = self.options.credentials {
             args.extend(["--user", user, "--password", password].map(str::to_owned));
+        } else {
+            args.extend(["--auth", "none"].map(str::to_owned));
         }
         args.extend(self.options.extra.iter().cloned());
         // Debian's own interpreter: GStreamer's bindings are installed for no other.
@@ -91,7 +93,7 @@ impl Camera {
     pub fn url(&self) -> String {
         match self.options.credentials {
             Some((user, password)) => self.url_as(user, password),
-            None => format!("rtsp://127.0.0.1:{}/{}", self.port, self.options.codec),
+            None => format!("rtsp://127.0.0.1:{}/stream", self.port),
         }
     }
 
@@ -102,10 +104,7 @@ impl Camera {
             .replace('%', "%25")
             .replace('@', "%40")
             .replace(':', "%3A");
-        format!(
-            "rtsp://{user}:{password}@127.0.0.1:{}/{}",
-            self.port, self.options.codec
-        )
+        format!("rtsp://{user}:{password}@127.0.0.1:{}/stream", self.port)
     }
 
     /// The running process, to send signals to.
