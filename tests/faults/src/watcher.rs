@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fanlight_e2e::{Received, Viewer};
-use fanlight_mpegts::Checker;
+use fanlight_mpegts::{Checker, is_key_chunk};
 use rand::RngExt;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -126,8 +126,9 @@ impl Watcher {
         longest
     }
 
-    /// Continuity errors inside stretches, and pictures the decoder complained about. Both are
-    /// 0 unless the edge passed on something damaged.
+    /// Continuity errors, and pictures the decoder complained about. Both are 0 unless the edge
+    /// passed on something damaged. At a key picture the counters may jump: that is where a
+    /// viewer goes on after a gap or in a new run.
     pub(crate) fn damage(&self) -> (u64, String) {
         let mut errors = 0;
         let mut complaints = String::new();
@@ -136,8 +137,20 @@ impl Watcher {
                 continue;
             }
             let mut checker = Checker::new();
-            checker.push(stretch.media.clone().into());
-            errors += checker.finish().continuity_errors;
+            let mut media = bytes::Bytes::from(stretch.media.clone());
+            for (_, length) in &stretch.pictures {
+                let message = media.split_to(*length);
+                let before = checker.report().continuity_errors;
+                checker.push(message.clone());
+                let jumped = checker.report().continuity_errors - before;
+                if jumped > 0 && is_key_chunk(&message) {
+                    // Tables that come later count from another start, too.
+                    checker = Checker::new();
+                    checker.push(message);
+                } else {
+                    errors += jumped;
+                }
+            }
             let (_, said) = fanlight_e2e::video_counts(&stretch.media);
             for line in said.lines().filter(|l| is_damage(l)) {
                 complaints.push_str(line);
@@ -190,11 +203,8 @@ async fn connection(mut viewer: Viewer, url: &str, v1: bool, shared: &Mutex<Seen
                 let stretch = &mut seen.stretches[index];
                 if v1 && let Some((run, seq)) = next.take() {
                     next = Some((run.clone(), seq + 1));
-                    if stretch
-                        .numbers
-                        .last()
-                        .is_some_and(|last| *last >= (run.clone(), seq))
-                    {
+                    let seen = |last: &(String, u64)| last.0 == run && last.1 >= seq;
+                    if stretch.numbers.last().is_some_and(seen) {
                         continue;
                     }
                     stretch.numbers.push((run, seq));

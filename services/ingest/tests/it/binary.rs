@@ -236,7 +236,7 @@ async fn an_rtsp_camera_with_digest_its_faults_and_no_password_anywhere() {
     let options = CameraOptions {
         credentials: Some(("cam", CANARY)),
         gop: 1,
-        extra: vec!["--path".to_owned(), "/h264".to_owned()],
+        extra: Vec::new(),
         ..CameraOptions::default()
     };
     let mut camera = Camera::start(options.clone()).await;
