@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything CI runs, in the order in which a failure is cheapest to find.
 # `scripts/test.sh NAME…` runs only the named steps: rust doc player size lint
-# python browser.
+# python browser faults.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 # shellcheck source=scripts/steps.sh
@@ -30,14 +30,17 @@ python() {
     done
     .venv/bin/python -m pytest -c tests/pytest.ini "${folders[@]}"
 }
+# One of each fault against the real system; the table is in docs/reliability.md.
+faults() { cargo run --quiet --locked --package fanlight-faults -- --short; }
 browser() { (cd tests/browser && npm test --silent); }
 
 if wanted player; then step "player unit tests" player; fi
 if wanted size; then step "player size" size; fi
-if wanted rust || wanted python || wanted browser; then step "build" binaries; fi
+if wanted rust || wanted python || wanted browser || wanted faults; then step "build" binaries; fi
 if wanted rust; then step "rust tests" rust; fi
 if wanted doc; then step "documentation examples" cargo test --workspace --locked --doc --quiet; fi
 if wanted python; then step "python tests" python; fi
 if wanted browser; then step "browser tests" browser; fi
+if wanted faults; then step "faults" faults; fi
 if wanted lint; then step "lint" scripts/lint.sh; fi
 steps_end test
