@@ -7,6 +7,7 @@ import { capture, type AnyCanvas } from "./surface.ts";
 
 const SEQUENCE = 0xb3;
 const PICTURE = 0x00;
+const MAX_TASK_MS = 30;
 
 interface Renderer {
   resize(width: number, height: number): void;
@@ -96,19 +97,31 @@ export class JsmpegDecoder implements SampleDecoder {
 
   /** Decodes after the messages that have already arrived, so that of a backlog only the last picture is painted. */
   private wake(): void {
-    if (this.mpeg && this.queue.length === 1) this.channel.port2.postMessage(null);
+    if (this.mpeg && this.queue.length === 1) this.next();
+  }
+
+  private next(): void {
+    this.channel.port2.postMessage(null);
   }
 
   private drain(): void {
     const mpeg = this.mpeg;
+    const began = performance.now();
     for (let sample = this.queue[0]; mpeg && sample && !this.closed; sample = this.queue[0]) {
-      this.paint = this.visible && (this.queue.length === 1 || this.counts.painted === 0);
+      const first = this.counts.painted === 0;
+      this.paint = this.visible && (this.queue.length === 1 || first);
       try {
         this.picture(mpeg, sample);
       } catch (error) {
         this.onError(error);
       }
       this.queue.shift();
+      // A canvas is shown between tasks: the first picture at once, and never a long time without one.
+      if (this.queue.length > 0 && (first || performance.now() - began > MAX_TASK_MS)) {
+        if (first) setTimeout(() => this.next(), 1000 / 60);
+        else this.next();
+        return;
+      }
     }
   }
 
