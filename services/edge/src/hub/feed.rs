@@ -107,7 +107,11 @@ impl Feed {
     async fn select(&mut self) -> Event {
         let stopping = self.shared.shutdown.token.is_cancelled();
         // Who leaves a stopping edge does not come back.
-        let linger = if stopping { Duration::ZERO } else { self.shared.config.linger };
+        let linger = if stopping {
+            Duration::ZERO
+        } else {
+            self.shared.config.linger
+        };
         let linger_ends = self.idle_since.map(|since| since + linger);
         let (queued, open, until) = match &mut self.ask {
             Ask::Idle => (None, None, None),
