@@ -19,7 +19,9 @@ rust() {
         cargo test --workspace --locked --lib --bins --tests
     fi
 }
-binaries() { cargo build --workspace --bins --locked; }
+# Tests and programs in one go: tests turn on features of dependencies, and asking for the
+# programs alone would build those dependencies a second time.
+binaries() { cargo build --workspace --all-targets --locked; }
 player() { (cd services/edge/web && npm test --silent); }
 size() { (cd services/edge/web && npm run --silent size); }
 python() {
@@ -31,7 +33,7 @@ python() {
     .venv/bin/python -m pytest -c tests/pytest.ini "${folders[@]}"
 }
 # One of each fault against the real system; the table is in docs/reliability.md.
-faults() { cargo run --quiet --locked --package fanlight-faults -- --short; }
+faults() { target/debug/fanlight-faults --short; }
 browser() { (cd tests/browser && npm test --silent); }
 
 if wanted player; then step "player unit tests" player; fi

@@ -40,8 +40,14 @@ impl Ingest {
     #[must_use]
     pub fn start_with_clock(camera: &str, nats_url: &str, clock: &str, args: &[&str]) -> Self {
         let admin_port = free_port();
-        let mut command = tokio::process::Command::new(fanlight_testkit::tool("faketime"));
-        command.args(["-f", clock]).arg(program("fanlight-ingest"));
+        let mut command = tokio::process::Command::new(program("fanlight-ingest"));
+        // The library itself: the `faketime` program is a parent that signals do not pass.
+        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+        assert!(
+            std::path::Path::new(library).is_file(),
+            "libfaketime: run `make setup-test`"
+        );
+        command.env("LD_PRELOAD", library).env("FAKETIME", clock);
         command.args(["--camera", camera, "--nats-url", nats_url]);
         command
             .arg("--admin-listen")
