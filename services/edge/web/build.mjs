@@ -73,7 +73,7 @@ await build({
   minify: true,
   logLevel: "warning",
 });
-for (const file of ["index.html", "favicon.svg"]) await cp(at(`src/${file}`), at(`dist/${file}`));
+for (const file of ["index.html", "favicon.png"]) await cp(at(`src/${file}`), at(`dist/${file}`));
 const jsmpegLicence = await readFile(at("node_modules/@cycjimmy/jsmpeg-player/LICENSE"), "utf8");
 await writeFile(
   at("dist/licences.txt"),

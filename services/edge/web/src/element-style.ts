@@ -2,7 +2,7 @@
 
 const CSS = `
 :host{display:block;position:relative;aspect-ratio:4/3;background:#0b0e11;color:#e9eef2;overflow:hidden;
- font:13px/1.4 system-ui,-apple-system,"Segoe UI","PingFang SC","Microsoft YaHei","Noto Sans SC",sans-serif;
+ font:13px/1.4 system-ui,sans-serif;
  --accent:#5cc2b0;--warn:#e7b44c;--bad:#ef7b6c;container-type:inline-size}
 :host([hidden]){display:none}
 *{box-sizing:border-box}

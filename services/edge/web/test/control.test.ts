@@ -37,11 +37,11 @@ test("five errors in ten seconds are forgiven, the sixth is not", () => {
 });
 
 /** A player at 15 pictures a second whose playhead moves as the follower says. */
-function follow(follower: EdgeFollower, seconds: number, ahead: number, held = 0): { ahead: number; seeks: number; rates: number[] } {
+function follow(follower: EdgeFollower, seconds: number, ahead: number, held = 0, from = 0): { ahead: number; seeks: number; rates: number[] } {
   const interval = 1 / 15;
   let seeks = 0;
   const rates: number[] = [];
-  for (let time = 0; time < seconds * 1000; time += interval * 1000) {
+  for (let time = from * 1000; time < (from + seconds) * 1000; time += interval * 1000) {
     follower.arrived(time, time / 1000);
     const decision = follower.observe({ time, ahead, interval });
     if (decision.seek !== undefined) {
@@ -58,14 +58,26 @@ test("a backlog is sought through once, a small lag is played off", () => {
   const backlog = follow(new EdgeFollower(), 5, 2);
   assert.equal(backlog.seeks, 1);
   assert.ok(backlog.ahead < 0.12, `ahead ${backlog.ahead}`);
-  const lag = follow(new EdgeFollower(), 5, 0.4);
+  const late = new EdgeFollower();
+  follow(late, 2, 0.1);
+  const lag = follow(late, 5, 0.4, 0, 2);
   assert.equal(lag.seeks, 0);
   assert.ok(lag.ahead < 0.12, `ahead ${lag.ahead}`);
   assert.ok(lag.rates.some((rate) => rate > 1.2) && lag.rates.at(-1)! <= 1.02);
 });
 
-test("a decoder that holds pictures for ever is not sought without end", () => {
-  assert.ok(follow(new EdgeFollower(), 60, 2, 1.2).seeks <= 1);
+test("a decoder that holds pictures for ever is sought only while it joins", () => {
+  const holding = new EdgeFollower();
+  assert.ok(follow(holding, 2, 2, 1.2).seeks <= 14);
+  assert.ok(follow(holding, 60, 1.2, 1.2, 2).seeks <= 1);
+});
+
+test("a backlog that arrives in pieces is left behind at once", () => {
+  const follower = new EdgeFollower();
+  assert.equal(follower.observe({ time: 0, ahead: 0.1, interval: 1 / 15 }).seek, undefined);
+  assert.equal(follower.observe({ time: 20, ahead: 0.9, interval: 1 / 15 }).seek !== undefined, true);
+  assert.equal(follower.observe({ time: 40, ahead: 0.7, interval: 1 / 15 }).seek, undefined, "not twice in a row");
+  assert.equal(follower.observe({ time: 110, ahead: 0.7, interval: 1 / 15 }).seek !== undefined, true);
 });
 
 test("a playhead that runs dry gets more distance, which melts", () => {

@@ -23,6 +23,10 @@ const SLOW_RATE = 0.94;
 /** Lag above which a seek is considered, seconds */
 const SEEK_LAG = 0.6;
 const SEEK_PAUSE_MS = 3000;
+/** After a join or a jump, seconds and milliseconds */
+const JOIN_MS = 1000;
+const JOIN_LAG = 0.12;
+const JOIN_PAUSE_MS = 80;
 const MAX_PADDING = 0.3;
 const DRY_PAUSE_MS = 1000;
 
@@ -34,6 +38,7 @@ export class EdgeFollower {
   private last: { time: number; liveEnd: number } | undefined;
   private recent: { time: number; ahead: number }[] = [];
   private lastSeek: { time: number; lag: number } | undefined;
+  private joinEnds: number | undefined;
   private rate = 1;
 
   /** Seconds between playhead and live end to aim at: about 1.2 pictures and the jitter. */
@@ -53,6 +58,7 @@ export class EdgeFollower {
   restart(): void {
     this.lastSeek = undefined;
     this.last = undefined;
+    this.joinEnds = undefined;
     this.recent = [];
   }
 
@@ -68,6 +74,8 @@ export class EdgeFollower {
 
   observe({ time, ahead, interval }: Observation): Decision {
     const target = this.target(interval);
+    this.joinEnds ??= time + JOIN_MS;
+    if (time < this.joinEnds) return this.join(time, ahead, target);
     this.recent.push({ time, ahead });
     this.recent = this.recent.filter((entry) => entry.time > time - WINDOW_MS);
     const lowest = Math.min(...this.recent.map((entry) => entry.ahead));
@@ -82,6 +90,14 @@ export class EdgeFollower {
     else if (excess < -0.25 * interval) this.rate = SLOW_RATE;
     else if (this.rate > 1 ? excess <= 0.005 : excess >= 0) this.rate = 1;
     return { rate: this.rate, seek: undefined };
+  }
+
+  /** A join's backlog arrives in pieces: go to its end as often as that moves. */
+  private join(time: number, ahead: number, target: number): Decision {
+    const seek = ahead > target + JOIN_LAG && time - (this.lastSeek?.time ?? -Infinity) > JOIN_PAUSE_MS;
+    if (seek) this.lastSeek = { time, lag: ahead };
+    this.rate = 1;
+    return { rate: 1, seek: seek ? target : undefined };
   }
 
   private shouldSeek(time: number, lag: number, target: number): boolean {
