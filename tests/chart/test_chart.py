@@ -241,6 +241,13 @@ def test_ci_values_render(chart):
         assert of_kind(render(chart, values), "Deployment"), path.name
 
 
+# The chart is ahead of the edge, which knows no login yet (README of the chart). Whoever teaches
+# it takes these out: the test fails while a variable is both here and known.
+AHEAD = {f"FANLIGHT_{name}" for name in (
+    "ADMIN_PASSWORD_FILE", "SESSION_KEY_FILE", "JWT_KEY_FILE", "JWT_JWKS_URL", "JWT_AUDIENCE",
+    "JWT_ISSUER")}
+
+
 def flags(program):
     """Environment variables a program reads, by its own --help."""
     binary = ROOT / "target/debug" / program
@@ -253,6 +260,7 @@ def flags(program):
 def test_the_program_knows_every_variable(chart, program, suffix):
     known = flags(program)
     assert known, "no variables in --help"
+    assert not known & AHEAD
     for values in matrix():
         if values["cameras"] not in (GATE, {"gate": {"existingSecret": "s"}}):
             continue
@@ -260,7 +268,7 @@ def test_the_program_knows_every_variable(chart, program, suffix):
             if o["metadata"]["name"].endswith(suffix):
                 env = o["spec"]["template"]["spec"]["containers"][0]["env"]
                 used = {e["name"] for e in env if e["name"].startswith("FANLIGHT_")}
-                assert used <= known, used - known
+                assert used <= known | AHEAD, used - known
 
 
 def test_readme_lists_every_value():
