@@ -59,10 +59,16 @@ test("a lost packet damages its picture and no other", () => {
   assert.deepEqual(each.flat().filter((unit) => unit.damaged).map((unit) => unit.tag), [5]);
 });
 
-test("a lost start of a picture is noticed in the picture before or after", () => {
-  const parts = messages("h264").map((message, index) => (index === 5 ? concat(packets(message).filter((packet) => !(isVideo(packet) && packet[1]! & 0x40))) : message));
-  const { demuxer } = units(parts);
-  assert.ok(demuxer.errors.continuity >= 1);
+test("a picture lost whole, or its first packet: the next one knows that it refers to a hole", () => {
+  const whole = messages("h264").map((message, index) => (index === 5 ? concat(packets(message).filter((packet) => !isVideo(packet))) : message));
+  const start = messages("h264").map((message, index) => (index === 5 ? concat(packets(message).filter((packet) => !(isVideo(packet) && packet[1]! & 0x40))) : message));
+  for (const parts of [whole, start]) {
+    const { demuxer, each } = units(parts);
+    assert.ok(demuxer.errors.continuity >= 1);
+    assert.deepEqual(each.flat().filter((unit) => unit.afterHole).map((unit) => unit.tag), [6]);
+    const filter = new SampleFilter();
+    assert.deepEqual(each.flat().flatMap((unit) => filter.push(unit)?.tag ?? []).slice(5, 7), [12, 13], "on with the next key picture");
+  }
 });
 
 test("a repeated packet is no damage of what follows it", () => {

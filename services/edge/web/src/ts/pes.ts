@@ -15,6 +15,8 @@ export interface AccessUnit {
   dts: number;
   /** Packets of it were lost or marked as erroneous. */
   damaged: boolean;
+  /** Packets before it were lost, perhaps a whole picture: only a key picture is good for anything now. */
+  afterHole: boolean;
   /** Caller's tag of the message in which the unit began. */
   tag: number;
 }
@@ -27,6 +29,7 @@ interface Open {
   pts: number;
   dts: number;
   damaged: boolean;
+  afterHole: boolean;
   stuffed: boolean;
   tag: number;
   kind: VideoKind;
@@ -38,6 +41,8 @@ export class Demuxer {
   readonly errors = { sync: 0, continuity: 0 };
   private open: Open | undefined;
   private counter: number | undefined;
+  /** Packets were lost since the last unit began */
+  private hole = false;
   private tag = 0;
   private lastDts: number | undefined;
   private readonly done: AccessUnit[] = [];
@@ -54,12 +59,14 @@ export class Demuxer {
   reset(): void {
     this.open = undefined;
     this.counter = undefined;
+    this.hole = false;
   }
 
   private readonly onPacket = (packet: Packet): void => {
     if (this.program.push(packet) || packet.pid !== this.program.videoPid) return;
     if (!this.continues(packet)) {
       this.errors.continuity += 1;
+      this.hole = true;
       if (this.open) this.open.damaged = true;
     }
     const payload = packet.payload;
@@ -102,10 +109,12 @@ export class Demuxer {
       pts: unwrapped + wrapDifference(pts, dts),
       dts: unwrapped,
       damaged: false,
+      afterHole: this.hole,
       stuffed: false,
       tag: this.tag,
       kind,
     };
+    this.hole = false;
     if (headerEnd < payload.length) this.append(payload.subarray(headerEnd));
   }
 
@@ -128,7 +137,8 @@ export class Demuxer {
       at += take.length;
     }
     const damaged = open.damaged || open.size < open.length;
-    this.done.push({ kind: open.kind, data, pts: open.pts, dts: open.dts, damaged, tag: open.tag });
+    const { kind, pts, dts, afterHole, tag } = open;
+    this.done.push({ kind, data, pts, dts, damaged, afterHole, tag });
   }
 
   private unwrap(dts: number): number {

@@ -65,7 +65,7 @@ export class SampleFilter {
   push(unit: AccessUnit): Sample | undefined {
     const sample = unit.kind === "mpeg1" ? this.mpeg(unit) : this.nal(unit);
     if (!sample) return undefined;
-    if (unit.damaged || (this.waiting && !sample.key)) {
+    if (unit.damaged || ((this.waiting || unit.afterHole) && !sample.key)) {
       this.waiting = true;
       this.dropped += 1;
       return undefined;
