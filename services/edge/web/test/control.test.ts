@@ -42,7 +42,7 @@ function follow(follower: EdgeFollower, seconds: number, ahead: number, held = 0
   let seeks = 0;
   const rates: number[] = [];
   for (let time = from * 1000; time < (from + seconds) * 1000; time += interval * 1000) {
-    follower.arrived(time, time / 1000);
+    follower.arrived(time, time / 1000, interval);
     const decision = follower.observe({ time, ahead, interval });
     if (decision.seek !== undefined) {
       seeks += 1;
@@ -80,15 +80,20 @@ test("a backlog that arrives in pieces is left behind at once", () => {
   assert.equal(follower.observe({ time: 110, ahead: 0.7, interval: 1 / 15 }).seek !== undefined, true);
 });
 
-test("a playhead that runs dry gets more distance, which melts", () => {
+test("a late picture that lets the playhead run dry gets more distance, which melts; one left out does not", () => {
+  const interval = 1 / 15;
   const follower = new EdgeFollower();
-  const before = follower.target(1 / 15);
-  follower.ranDry(1000, 1 / 15);
-  follower.ranDry(1100, 1 / 15);
-  const dry = follower.target(1 / 15);
-  assert.ok(dry > before && dry - before < 1 / 15, "two events of one shortage count once");
-  follow(follower, 30, 0.1);
-  assert.ok(follower.target(1 / 15) < before + 0.005);
+  follow(follower, 2, 0.1);
+  const before = follower.target(interval);
+  follower.ranDry();
+  follower.arrived(2600, 2.6, interval); // 9 pictures were left out, this one is on time
+  assert.ok(follower.target(interval) < before + 0.001);
+  follower.ranDry();
+  follower.arrived(2767, 2.667, interval); // 100 ms late
+  const dry = follower.target(interval);
+  assert.ok(dry > before + interval / 6 && dry < before + interval, `${before} to ${dry}`);
+  follow(follower, 30, 0.1, 0, 2.834);
+  assert.ok(follower.target(interval) < before + 0.005);
 });
 
 test("the clock exchange with the shortest round trip wins", () => {

@@ -35,7 +35,8 @@ export class EdgeFollower {
   padding = 0;
   private jitter = 0;
   private driedAt = -Infinity;
-  private last: { time: number; liveEnd: number } | undefined;
+  private last: { time: number; stamp: number } | undefined;
+  private dry = false;
   private recent: { time: number; ahead: number }[] = [];
   private lastSeek: { time: number; lag: number } | undefined;
   private joinEnds: number | undefined;
@@ -46,12 +47,9 @@ export class EdgeFollower {
     return 1.2 * interval + 2 * this.jitter + this.padding;
   }
 
-  /** The playhead reached the end of the buffer while playing. */
-  ranDry(time: number, interval: number): void {
-    // One shortage shows as several events.
-    if (time - this.driedAt < DRY_PAUSE_MS) return;
-    this.driedAt = time;
-    this.padding = Math.min(MAX_PADDING, this.padding + interval / 5);
+  /** The playhead reached the end of the buffer while playing. Whether a picture was late or left out shows with the next one. */
+  ranDry(): void {
+    this.dry = true;
   }
 
   /** A new backlog: one seek is in order again. */
@@ -62,14 +60,20 @@ export class EdgeFollower {
     this.recent = [];
   }
 
-  /** A picture arrived: how far the arrival was off its time stamp is the jitter. */
-  arrived(time: number, liveEnd: number): void {
-    if (this.last) {
-      const off = Math.abs((time - this.last.time) / 1000 - (liveEnd - this.last.liveEnd));
-      if (off < 1) this.jitter += (off - this.jitter) / 16;
-    }
-    this.last = { time, liveEnd };
+  /**
+   * A picture arrived, `stamp` being its own time in seconds: how far the two distances to the one before differ is
+   * the jitter. Pictures that were left out are no jitter.
+   */
+  arrived(time: number, stamp: number, interval: number): void {
+    const late = this.last ? (time - this.last.time) / 1000 - (stamp - this.last.stamp) : 0;
+    this.last = { time, stamp };
+    if (Math.abs(late) < 1) this.jitter += (Math.abs(late) - this.jitter) / 16;
     this.padding *= 0.99;
+    if (this.dry && late > interval / 8 && time - this.driedAt > DRY_PAUSE_MS) {
+      this.driedAt = time;
+      this.padding = Math.min(MAX_PADDING, this.padding + interval / 5);
+    }
+    this.dry = false;
   }
 
   observe({ time, ahead, interval }: Observation): Decision {

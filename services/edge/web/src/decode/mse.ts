@@ -1,7 +1,7 @@
 // H.264 and H.265 through a <video> element: MediaSource, or ManagedMediaSource where only that exists
 // (iPhone). Used where VideoDecoder is not, above all on plain http:// addresses.
 import { now } from "../clock.ts";
-import { initSegment, Remuxer, type Fragment } from "../mp4/remux.ts";
+import { initSegment, Remuxer, TIMESCALE, type Fragment } from "../mp4/remux.ts";
 import { join } from "../mp4/boxes.ts";
 import type { Configured, Sample } from "../ts/video.ts";
 import { EdgeFollower } from "./edge-follower.ts";
@@ -63,7 +63,7 @@ export class MseDecoder implements SampleDecoder {
     this.counts.decoded += 1;
     this.shown.push({ ...fragment, data: new Uint8Array(0), pts: sample.pts });
     if (this.shown.length > REMEMBERED) this.shown.splice(0, this.shown.length - REMEMBERED);
-    this.follower.arrived(performance.now(), fragment.end);
+    this.follower.arrived(performance.now(), sample.dts / TIMESCALE, this.remuxer.interval / TIMESCALE);
     this.queue.push({ data: fragment.data, fragment });
     this.pump();
   }
@@ -190,7 +190,7 @@ export class MseDecoder implements SampleDecoder {
     if (!ranges || ranges.length === 0) return;
     const start = ranges.start(ranges.length - 1);
     const end = ranges.end(ranges.length - 1);
-    const interval = this.remuxer.interval / 90_000;
+    const interval = this.remuxer.interval / TIMESCALE;
     const target = this.follower.target(interval);
     if (!this.started) {
       this.started = true;
@@ -215,7 +215,7 @@ export class MseDecoder implements SampleDecoder {
   }
 
   private readonly onWaiting = (): void => {
-    if (this.started && this.visible) this.follower.ranDry(performance.now(), this.remuxer.interval / 90_000);
+    if (this.started && this.visible) this.follower.ranDry();
   };
 
   private readonly onVideoError = (): void => {
