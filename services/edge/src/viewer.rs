@@ -12,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Buf;
+use fanlight_ops::trace;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -372,6 +373,10 @@ impl<S: Socket> Viewer<S> {
             packets += frame.packets();
             if std::mem::take(&mut first) {
                 edge.join.observe(joined.elapsed().as_secs_f64());
+            }
+            if let Some(from) = &frame.trace {
+                let span = tracing::debug_span!(parent: None, "deliver", seq = frame.seq);
+                trace::set_parent(&span, from);
             }
             // A replay is old by design.
             if frame.live && frame.arrived >= joined {

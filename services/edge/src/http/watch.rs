@@ -10,6 +10,7 @@ use fanlight_bus::StreamId;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::Site;
 use super::client::Client;
@@ -229,7 +230,9 @@ async fn watch(
         if v1 { "fanlight.v1" } else { "plain" },
     );
     let viewer = Viewer::new(socket, membership, &grant, v1);
-    let end = Box::pin(viewer.run(early)).await;
+    let span =
+        tracing::info_span!(parent: None, "viewer", stream = %came.stream, viewer = came.viewer);
+    let end = Box::pin(viewer.run(early)).instrument(span).await;
     drop(permit);
     came.left(site, end);
 }

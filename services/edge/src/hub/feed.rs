@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fanlight_bus::{BadMessage, Chunk, Connection, GopEvent, GopReply, Subscription};
 use fanlight_ops::throttle::Throttle;
+use fanlight_ops::trace;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rand::RngExt;
@@ -256,6 +257,11 @@ impl Feed {
             let mut ring = lock(&self.hub.ring);
             let mut frame = Frame::new(ring.next(), chunk, time, now);
             frame.live = live;
+            frame.trace = chunk.traceparent.as_deref().filter(|_| trace::enabled()).and_then(|from| {
+                let span = tracing::debug_span!(parent: None, "receive", stream = %self.hub.stream, seq = chunk.seq);
+                trace::set_parent(&span, from);
+                trace::inject(&span).map(Into::into)
+            });
             ring.push(frame);
         }
     }

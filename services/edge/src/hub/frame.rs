@@ -31,6 +31,8 @@ pub struct Frame {
     pub codec: Option<Arc<str>>,
     /// Size and rate; on key chunks.
     pub video: Option<Video>,
+    /// W3C `traceparent` under which its delivery is traced; only while traces are exported.
+    pub trace: Option<Arc<str>>,
     /// WebSocket header and payload.
     data: Bytes,
     header: usize,
@@ -51,6 +53,7 @@ impl Frame {
             ends_picture: chunk.ends_picture(),
             codec: chunk.codec.clone(),
             video: chunk.video,
+            trace: None,
             data: encode(Opcode::Binary, &chunk.payload).into(),
             header: header_len(chunk.payload.len()),
         }
