@@ -1,4 +1,4 @@
-"""One trace from ffmpeg's output into NATS: spans at a real OTLP receiver, context in headers."""
+"""One trace from ffmpeg's output over NATS to the viewer's socket, at a real OTLP receiver."""
 
 import asyncio
 import json
@@ -47,6 +47,41 @@ def test_a_chunk_carries_its_trace_into_nats(receiver, tmp_path):
     assert picture.parent == "" and picture.service == "fanlight-ingest"
     # A span of a whole run of ffmpeg is known when it ends.
     assert "ffmpeg" in {span.name for span in receiver.spans}
+
+
+def ancestors(span, by_id):
+    found = []
+    while span.parent and span.parent in by_id:
+        span = by_id[span.parent]
+        found.append(span)
+    return found
+
+
+def test_a_chunk_is_one_trace_over_nats(receiver, tmp_path):
+    otel = OTEL | {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url}
+
+    def whole():
+        """Spans of the edge whose line of parents ends in a root of the ingest."""
+        by_id = {span.id: span for span in list(receiver.spans)}
+        for span in list(receiver.spans):
+            line = ancestors(span, by_id)
+            if span.service == "fanlight-edge" and line and not line[-1].parent:
+                if line[-1].service == "fanlight-ingest":
+                    return [span, *line]
+
+    with System(tmp_path, cameras=("front",), edges=1, env=otel) as system:
+        viewer = system.view(0, "front")
+        eventually("pictures", lambda: viewer.messages > 10)
+        chain = eventually("a whole trace", whole)
+        viewer.leave()
+    assert len({span.trace for span in chain}) == 1
+    services = [span.service for span in chain]
+    # Never back and forth: first the edge's spans, then the ingest's.
+    assert services == sorted(services)
+    names = [span.name for span in reversed(chain)]
+    assert len(names) >= 3, names
+    known = {span.name for span in receiver.spans}
+    assert {"ffmpeg", "viewer"} <= known, known
 
 
 def test_off_by_default(receiver, tmp_path):
