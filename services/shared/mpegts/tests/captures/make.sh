@@ -1,5 +1,7 @@
 #!/bin/sh
 # Makes the captures of this folder again; see README.md.
+# The options are lists of words, meant to be split.
+# shellcheck disable=SC2086
 set -eu
 cd "$(dirname "$0")"
 run() { ffmpeg -hide_banner -loglevel error -y -bitexact "$@"; }
