@@ -231,7 +231,7 @@ async fn watch(
     );
     let viewer = Viewer::new(socket, membership, &grant, v1);
     let span =
-        tracing::info_span!(parent: None, "viewer", stream = %came.stream, viewer = came.viewer);
+        tracing::debug_span!(parent: None, "viewer", stream = %came.stream, viewer = came.viewer);
     let end = Box::pin(viewer.run(early)).instrument(span).await;
     drop(permit);
     came.left(site, end);
