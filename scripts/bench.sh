@@ -11,9 +11,9 @@ status=0
 (cd tests/browser && FANLIGHT_SLACK=1 node run.mjs latency join) | tee "$log" || status=$?
 {
     sed '/<!-- written by make bench -->/,$d' docs/benchmarks.md
-    printf '<!-- written by make bench -->\n\n%s, %s cores, `make bench`:\n\n```\n' "$(date -I)" "$(nproc)"
+    printf '<!-- written by make bench -->\n\n%s, %s cores, make bench:\n\n~~~\n' "$(date -I)" "$(nproc)"
     grep -E '^ *(✔|✖|ℹ) .*(fps|join|picture|RTSP)' "$log" || true
-    printf '```\n'
+    printf '~~~\n'
 } >docs/benchmarks.md.new
 mv docs/benchmarks.md.new docs/benchmarks.md
 exit "$status"
