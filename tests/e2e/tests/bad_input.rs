@@ -19,7 +19,6 @@ const CANARY: &str = "canary-7f3a";
 async fn refused(name: &str, args: &[&str]) -> String {
     let mut process = Process::start(&program(name), args);
     let status = process.wait(SOON).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
     let output = process.output();
     assert_eq!(status.code(), Some(64), "{name} {args:?} said:\n{output}");
     assert!(!output.contains(CANARY), "{output}");

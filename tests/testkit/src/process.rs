@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, kill_process};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, ChildStdout, Command};
+use tokio::task::JoinHandle;
 
 pub use rustix::process::Signal;
 
@@ -18,6 +19,7 @@ pub struct Process {
     name: String,
     child: Child,
     output: Arc<Mutex<Vec<u8>>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -69,6 +71,7 @@ impl Process {
             name,
             child,
             output: Arc::default(),
+            readers: Vec::new(),
         };
         process.keep(stderr);
         (process, stdout)
@@ -76,12 +79,20 @@ impl Process {
 
     fn keep(&mut self, mut stream: impl AsyncRead + Unpin + Send + 'static) {
         let output = Arc::clone(&self.output);
-        tokio::spawn(async move {
+        self.readers.push(tokio::spawn(async move {
             let mut buffer = vec![0; 8192];
             while let Ok(n @ 1..) = stream.read(&mut buffer).await {
                 output.lock().unwrap().extend_from_slice(&buffer[..n]);
             }
-        });
+        }));
+    }
+
+    /// Takes in what an ended process left in its pipes. A grandchild may hold them open, so
+    /// this gives up after a second.
+    async fn read_rest(&mut self) {
+        for reader in &mut self.readers.drain(..) {
+            let _held = tokio::time::timeout(Duration::from_secs(1), reader).await;
+        }
     }
 
     /// The process id.
@@ -115,13 +126,16 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for its end.
+    /// Waits for its end and for the last of its output.
     ///
     /// # Panics
     /// When it has not ended after `limit`; its output is shown.
     pub async fn wait(&mut self, limit: Duration) -> ExitStatus {
         match tokio::time::timeout(limit, self.child.wait()).await {
-            Ok(status) => status.expect("wait for a child"),
+            Ok(status) => {
+                self.read_rest().await;
+                status.expect("wait for a child")
+            }
             Err(_) => panic!(
                 "{} still runs after {limit:?}\n{}",
                 self.name,
@@ -138,6 +152,9 @@ impl Process {
         let end = tokio::time::Instant::now() + limit;
         loop {
             let running = self.is_running();
+            if !running {
+                self.read_rest().await;
+            }
             if self.output().contains(text) {
                 return;
             }
