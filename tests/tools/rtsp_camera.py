@@ -119,7 +119,7 @@ def launch_line(options):
     bitrate = options.bitrate
     gop = max(1, round(options.gop * options.fps))
     h264 = (
-        f"{source} ! x264enc tune=zerolatency sliced-threads=false speed-preset=ultrafast key-int-max={gop} bitrate={bitrate}"
+        f"{source} ! x264enc tune=zerolatency sliced-threads=false threads=1 speed-preset=ultrafast key-int-max={gop} bitrate={bitrate}"
         " ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1"
     )
     h265 = (
