@@ -51,6 +51,8 @@ want_test() {
     want prometheus have promtool
     want python3-venv has_venv
     want iproute2 have ip
+    # service addresses of the chart's pods, which run in network namespaces
+    want iptables test -x /usr/sbin/iptables
     want procps have ps
     # the RTSP camera runs on Debian's own python3, the one that has gi; the
     # font is for the screenshots of the Chinese page
