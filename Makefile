@@ -3,7 +3,7 @@
 #   make test                          what CI runs
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench soak faults fuzz setup-run setup-test clean-tools
+.PHONY: help run test lint bench soak faults fuzz images setup-run setup-test clean-tools
 
 # Starts minutes sooner than an optimised build and carries a handful of
 # cameras; `make run PROFILE=release` is for staying.
@@ -14,7 +14,7 @@ help:
 	@echo 'make run [ARGS="…"] [PROFILE=release]   video in the browser, one process'
 	@echo 'make test                               everything CI runs'
 	@echo 'make lint                               formatting, clippy, types, scripts, YAML, Dockerfiles'
-	@for t in bench soak faults fuzz; do [ -x scripts/$$t.sh ] && echo "make $$t"; done; true
+	@for t in bench soak faults fuzz images; do [ -x scripts/$$t.sh ] && echo "make $$t"; done; true
 
 setup-run:
 	@scripts/setup.sh run
@@ -39,6 +39,10 @@ faults: setup-test
 
 fuzz: setup-test
 	@scripts/fuzz.sh
+
+images:
+	@scripts/setup.sh images
+	@scripts/images.sh
 
 clean-tools:
 	rm -rf .tools .venv tests/browser/node_modules services/edge/web/node_modules

@@ -2,6 +2,7 @@
 # Sets up what a make target needs and nothing more:
 #   setup.sh run    ffmpeg, Node.js and the player bundle
 #   setup.sh test   that, and everything the tests and linters use
+#   setup.sh images that, and what builds the images here
 # Safe to run again: what is there is skipped, and finished steps leave a stamp
 # under .tools/ that holds the hash of their inputs.
 set -euo pipefail
@@ -53,6 +54,8 @@ want_test() {
     want iproute2 have ip
     # service addresses of the chart's pods, which run in network namespaces
     want iptables test -x /usr/sbin/iptables
+    # process 1 of the images that have ffmpeg
+    want tini have tini
     want procps have ps
     # the RTSP camera runs on Debian's own python3, the one that has gi; the
     # font is for the screenshots of the Chinese page
@@ -61,6 +64,11 @@ want_test() {
         gstreamer1.0-x gstreamer1.0-tools faketime fonts-wqy-microhei; do
         want "$package" has_package "$package"
     done
+}
+
+want_images() {
+    want buildah have buildah
+    want mmdebstrap have mmdebstrap
 }
 
 install_wanted() {
@@ -149,9 +157,10 @@ run)
     npm_packages services/edge/web web-packages
     player_bundle
     ;;
-test)
+test | images)
     want_run
     want_test
+    [ "$1" = test ] || want_images
     install_wanted
     check_rtsp_camera
     npm_packages services/edge/web web-packages
@@ -160,6 +169,6 @@ test)
     python_packages
     ;;
 *)
-    fail "usage: setup.sh run|test"
+    fail "usage: setup.sh run|test|images"
     ;;
 esac

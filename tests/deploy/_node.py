@@ -19,6 +19,7 @@ import urllib.request
 ROOT = pathlib.Path(__file__).parents[2]
 BINARIES = pathlib.Path(os.environ.get("FANLIGHT_BIN_DIR", ROOT / "target/debug"))
 GATEWAY, PODS, SERVICES = "10.77.0.1", "10.77.{}.{}", "10.96.0.{}"
+CONTAINER = str(pathlib.Path(__file__).with_name("_container.py"))
 USER = 10001
 # What each image brings, where a built image is not given: path in it to path here.
 PROGRAMS = {
@@ -51,8 +52,9 @@ def eventually(what, check, seconds=40.0):
 
 def get(url, timeout=1.0, headers=None):
     """Status and body, whatever the status."""
+    request = urllib.request.Request(url, headers=headers or {})
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers or {}), timeout=timeout) as answer:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as answer:
         return answer.code, answer.read().decode()
@@ -84,7 +86,7 @@ class Container:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 ["ip", "netns", "exec", self.namespace, "unshare", "--mount", "--pid", "--fork",
-                 "--kill-child", sys.executable, str(pathlib.Path(__file__).parent / "_container.py"), str(path)],
+                 "--kill-child", sys.executable, CONTAINER, str(path)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         self.node.containers.append(self)
         return self
@@ -96,6 +98,11 @@ class Container:
         assert children, f"{self.name} has ended:\n{self.text()[-2000:]}"
         return int(children[0])
 
+    def status(self):
+        """Process 1's line of each name in /proc."""
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return dict(line.split(":\t", 1) for line in text.splitlines())
+
     def text(self):
         return self.log.read_text(errors="replace")
 
@@ -105,7 +112,7 @@ class Container:
         env = dict(e.split("=", 1) for e in
                    pathlib.Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in e)
         return subprocess.run(
-            ["nsenter", "-t", str(pid), "-m", "-p", "-n", "-r", "-w", "-S", str(uid), "-G", str(uid), "--", *command],
+            ["nsenter", "-t", str(pid), "-m", "-p", "-n", "-r", "-w", f"-S{uid}", f"-G{uid}", "--", *command],
             env=env, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL)
 
     def stop(self, grace):
@@ -138,7 +145,8 @@ class Node:
         pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         for chain in ("PREROUTING", "OUTPUT"):
             run("iptables", "-t", "nat", "-A", chain, "-d", SERVICES.format("0/24"), "-j", "RETURN")
-        run("iptables", "-t", "nat", "-A", "POSTROUTING", "-m", "conntrack", "--ctstate", "DNAT", "-j", "MASQUERADE")
+        run("iptables", "-t", "nat", "-A", "POSTROUTING", "-m", "conntrack", "--ctstate", "DNAT",
+            "-j", "MASQUERADE")
         self.write_hosts()
 
     def write_hosts(self):

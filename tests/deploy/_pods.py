@@ -6,6 +6,7 @@ import re
 import threading
 import time
 
+from _dockerfile import Image
 from _node import PROGRAMS, USER, eventually, get
 
 
@@ -87,8 +88,9 @@ class Pod:
         return named.get(port, port)
 
     def secret(self, name):
-        return {k: base64.b64decode(v) for k, v in self.cluster.one("Secret", name).get("data", {}).items()} | {
-            k: v.encode() for k, v in self.cluster.one("Secret", name).get("stringData", {}).items()}
+        found = self.cluster.one("Secret", name)
+        return {k: base64.b64decode(v) for k, v in found.get("data", {}).items()} | {
+            k: v.encode() for k, v in found.get("stringData", {}).items()}
 
     def environment(self):
         env = {}
@@ -139,7 +141,8 @@ class Pod:
         return self.container["image"].split("@")[0].split(":")[0].split("/")[-1]
 
     def run(self):
-        entry = ["/usr/local/bin/nats-server"] if self.image() == "nats" else [f"/usr/local/bin/{self.image()}"]
+        own = self.image() != "nats"
+        entry = Image(self.image()).entrypoint if own else ["/usr/local/bin/nats-server"]
         env = self.environment()
         argv = self.container.get("command", entry) + self.container.get("args", [])
         argv = [self.expand(a, env) for a in argv]
@@ -155,7 +158,8 @@ class Pod:
 
     def probe(self):
         """Startup until it passes, then readiness and liveness, each with its own period."""
-        due = {name: 0.0 for name in ("startupProbe", "readinessProbe", "livenessProbe") if name in self.container}
+        names = ("startupProbe", "readinessProbe", "livenessProbe")
+        due = {name: 0.0 for name in names if name in self.container}
         failures = dict.fromkeys(due, 0)
         while not self.deleted and self.process.process.poll() is None:
             time.sleep(0.1)

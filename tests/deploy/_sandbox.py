@@ -6,10 +6,11 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
+PASSED = ["PATH", "FANLIGHT_LONG", "FANLIGHT_BIN_DIR", "FANLIGHT_IMAGES", "FANLIGHT_REVISION"]
 
 
 def as_root():
-    return [] if os.geteuid() == 0 else ["sudo", "-n", "--preserve-env=FANLIGHT_LONG,PATH"]
+    return [] if os.geteuid() == 0 else ["sudo", "-n", f"--preserve-env={','.join(PASSED)}"]
 
 
 def run_inside(name, seconds, *options):

@@ -36,7 +36,7 @@ class Viewer:
                     arrived.set_result(place)
                 place = self.picture(place)
                 # The old socket is left when it has shown what the new one starts with.
-                if start and start.done() and (place[0] != start.result()[0] or place[1] >= start.result()[1]):
+                if start and start.done() and (place[0] != start.result()[0] or place >= start.result()):
                     break
                 continue
             event = json.loads(message)

@@ -39,7 +39,7 @@ def node():
 @pytest.fixture(scope="module")
 def cluster(node):
     cluster = Cluster(node, helmchart.render(helmchart.load(), VALUES))
-    controllers = helmchart.of_kind(cluster.objects, "Deployment") + helmchart.of_kind(cluster.objects, "StatefulSet")
+    controllers = [o for o in cluster.objects if o["kind"] in ("Deployment", "StatefulSet")]
     assert len(controllers) == 2 + len(CAMERAS)
     # All at once, as a cluster does: nobody waits for NATS.
     for controller in controllers:
@@ -60,13 +60,9 @@ def test_every_pod_becomes_ready(cluster):
     print(f"\n{len(cluster.pods)} pods ready {time.monotonic() - started:.1f} s after the last was started")
 
 
-def status(pid):
-    return dict(re.findall(r"^(\w+):\s*(.*)$", pathlib.Path(f"/proc/{pid}/status").read_text(), re.M))
-
-
 def test_containers_are_as_restricted_as_the_spec_says(cluster):
     for pod in cluster.pods:
-        found = status(pod.process.pid)
+        found = pod.process.status()
         assert found["Uid"].split() == ["10001"] * 4 and found["Gid"].split() == ["10001"] * 4, pod.name
         assert found["NoNewPrivs"] == "1" and found["NSpid"].split()[-1] == "1", pod.name
         assert int(found["CapBnd"], 16) == int(found["CapEff"], 16) == 0, pod.name
@@ -124,8 +120,9 @@ def test_a_rollout_restart_loses_no_viewer(cluster, node):
         assert code == 0, f"{pod.name} ended with {code} after {seconds:.1f} s:\n{pod.process.text()[-2000:]}"
     viewers = crowd.viewers
     print(f"{VIEWERS} viewers on {spread}, rollout {took:.1f} s, {sum(v.moves for v in viewers)} moves, "
-          f"{sum(v.refused for v in viewers)} refused and asked again, {sum(v.pictures() for v in viewers)} pictures, "
-          f"{sum(v.holes() for v in viewers)} lost, longest wait for a picture {max(v.longest for v in viewers):.2f} s, "
+          f"{sum(v.refused for v in viewers)} refused and asked again, "
+          f"{sum(v.pictures() for v in viewers)} pictures, {sum(v.holes() for v in viewers)} lost, longest "
+          f"wait for a picture {max(v.longest for v in viewers):.2f} s, "
           f"ends {[f'{p.end[1]:.1f} s' for p in old]}")
     assert [v.lost for v in viewers if v.lost] == []
     assert sum(v.moves for v in viewers) >= VIEWERS
