@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::{ConnectOptions, Event, HeaderMap, ServerAddr, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use percent_encoding::percent_decode_str;
 use rand::RngExt;
 use tokio::sync::watch;
 
@@ -14,7 +15,7 @@ use crate::connection::{Connection, ConnectionState};
 use crate::memory::QUEUE;
 use crate::{
     Announcement, BadMessage, BusError, Chunk, Credentials, GopEvent, Header, NatsConfig,
-    PublishError, RunId, StreamId, Subjects, TS_PACKET,
+    PublishError, RunId, StreamId, Subjects, TS_PACKET, Tls,
 };
 
 /// Largest payload of one message, whatever the server takes: a bigger message would hold up
@@ -61,11 +62,7 @@ pub(crate) fn check_url(url: &str) -> Result<ServerAddr, String> {
 
 impl Nats {
     pub(crate) async fn connect(config: NatsConfig) -> Result<Self, BusError> {
-        let servers = config
-            .urls
-            .iter()
-            .map(|url| check_url(url).map_err(|e| BusError::Config(format!("--nats-url: {e}"))))
-            .collect::<Result<Vec<_>, _>>()?;
+        let servers = servers(&config.urls)?;
         let (state, connection) = watch::channel(Connection::connecting());
         let mut options = ConnectOptions::new()
             .name(config.name)
@@ -80,21 +77,7 @@ impl Nats {
                 note(&state, &event);
                 std::future::ready(())
             });
-        options = match config.credentials {
-            Credentials::None => options,
-            Credentials::Password { user, password } => options.user_and_password(user, password),
-            Credentials::Token(token) => options.token(token),
-            Credentials::NkeySeed(seed) => options.nkey(seed),
-            Credentials::Creds(text) => options
-                .credentials(&text)
-                .map_err(|_| BusError::Config("--nats-creds: not a credentials file".to_owned()))?,
-        };
-        if let Some(ca) = config.tls.ca {
-            options = options.add_root_certificates(ca);
-        }
-        if let Some((cert, key)) = config.tls.client {
-            options = options.add_client_certificate(cert, key);
-        }
+        options = authenticate(options, &servers, config.credentials, config.tls)?;
         let client = options
             .connect(servers)
             .await
@@ -246,6 +229,59 @@ impl Nats {
     }
 }
 
+pub(crate) fn servers(urls: &[String]) -> Result<Vec<ServerAddr>, BusError> {
+    let check = |url: &String| {
+        check_url(url).map_err(|error| BusError::Config(format!("--nats-url: {error}")))
+    };
+    urls.iter().map(check).collect()
+}
+
+/// What the URLs say about who we are: the client library reads no userinfo. The first that says
+/// anything speaks for all, as nodes of a cluster share their users.
+fn in_urls(servers: &[ServerAddr]) -> Credentials {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let found = servers.iter().find_map(|server| {
+        let user = decode(server.username()?);
+        Some(match server.password() {
+            Some(password) => Credentials::Password {
+                user,
+                password: decode(password),
+            },
+            None => Credentials::Token(user),
+        })
+    });
+    found.unwrap_or_default()
+}
+
+/// Puts in who we are and whom we trust.
+pub(crate) fn authenticate(
+    options: ConnectOptions,
+    servers: &[ServerAddr],
+    credentials: Credentials,
+    tls: Tls,
+) -> Result<ConnectOptions, BusError> {
+    let credentials = match credentials {
+        Credentials::None => in_urls(servers),
+        given => given,
+    };
+    let mut options = match credentials {
+        Credentials::None => options,
+        Credentials::Password { user, password } => options.user_and_password(user, password),
+        Credentials::Token(token) => options.token(token),
+        Credentials::NkeySeed(seed) => options.nkey(seed),
+        Credentials::Creds(text) => options
+            .credentials(&text)
+            .map_err(|_| BusError::Config("--nats-creds: not a credentials file".to_owned()))?,
+    };
+    if let Some(ca) = tls.ca {
+        options = options.add_root_certificates(ca);
+    }
+    if let Some((cert, key)) = tls.client {
+        options = options.add_client_certificate(cert, key);
+    }
+    Ok(options)
+}
+
 fn reconnect_delay(attempt: usize) -> Duration {
     // The first attempt after a loss goes out at once: another node of the cluster is up.
     if attempt <= 1 {
@@ -284,6 +320,14 @@ fn note(state: &watch::Sender<Connection>, event: &Event) {
         Event::ClientError(error) => c.last_error = Some(error.to_string()),
         Event::LameDuckMode | Event::Draining => {}
     });
+}
+
+/// `doctor` asks with an empty message whether it may publish; it means nothing to a reader.
+pub(crate) fn is_probe(message: &async_nats::Message) -> bool {
+    message.payload.is_empty()
+        && message.headers.is_none()
+        && message.reply.is_none()
+        && message.status.is_none()
 }
 
 fn header<'a>(headers: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a str> {
@@ -332,6 +376,21 @@ mod tests {
         let waits: std::collections::HashSet<_> = (0..20).map(|_| reconnect_delay(10)).collect();
         assert!(waits.len() > 10, "no jitter: {waits:?}");
         assert!(waits.iter().all(|w| *w >= RECONNECT_MAX / 2));
+    }
+
+    #[test]
+    fn the_url_may_say_who_we_are() {
+        let read = |urls: &[&str]| {
+            let urls: Vec<_> = urls.iter().map(|u| (*u).to_owned()).collect();
+            in_urls(&servers(&urls).unwrap())
+        };
+        let found = read(&["nats://a:4222", "nats://edge:p%40ss%2F@b:4222"]);
+        let Credentials::Password { user, password } = found else {
+            panic!("{found:?}");
+        };
+        assert_eq!((user.as_str(), password.as_str()), ("edge", "p@ss/"));
+        assert!(matches!(read(&["nats://tok@a"]), Credentials::Token(t) if t == "tok"));
+        assert!(matches!(read(&["nats://a", "b:4222"]), Credentials::None));
     }
 
     #[test]
