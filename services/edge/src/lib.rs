@@ -13,6 +13,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod directory;
+pub mod doctor;
 mod drain;
 pub mod healthcheck;
 mod http;

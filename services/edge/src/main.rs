@@ -10,8 +10,9 @@ use fanlight_bus::{Bus, NatsArgs, NatsConfig};
 use fanlight_edge::client::{self, WatchArgs};
 use fanlight_edge::config::{Defaults, GopCacheArgs};
 use fanlight_edge::healthcheck::{self, HealthcheckArgs};
-use fanlight_edge::{Edge, EdgeArgs, EdgeConfig};
+use fanlight_edge::{Edge, EdgeArgs, EdgeConfig, doctor};
 use fanlight_ops::admin::{self, AdminState};
+use fanlight_ops::doctor::{DoctorFlags, Report};
 use fanlight_ops::exit::{self, ConfigError, ConfigProblem};
 use fanlight_ops::health::Health;
 use fanlight_ops::log::{self, LogArgs};
@@ -40,6 +41,8 @@ enum Command {
     Watch(WatchArgs),
     /// Ask a running service whether it is ready
     Healthcheck(HealthcheckArgs),
+    /// Check ports, NATS, cameras and clocks with the options given, and say what to do
+    Doctor(Box<DoctorArgs>),
 }
 
 #[derive(clap::Args)]
@@ -62,6 +65,15 @@ struct ServeArgs {
     log: LogArgs,
 }
 
+/// `doctor` takes what serving takes.
+#[derive(clap::Args)]
+struct DoctorArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(flatten)]
+    flags: DoctorFlags,
+}
+
 fn main() -> ExitCode {
     let cli: Cli = match exit::parse_args() {
         Ok(cli) => cli,
@@ -78,6 +90,7 @@ fn main() -> ExitCode {
         match cli.command {
             Some(Command::Watch(args)) => client::run(args).await,
             Some(Command::Healthcheck(args)) => healthcheck::run(args).await,
+            Some(Command::Doctor(args)) => Ok(examine(&args).await),
             None => serve(cli.serve).await,
         }
     });
@@ -92,6 +105,16 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         fanlight_ops::secret::redact(&format!("{error:#}"))
     );
     ExitCode::from(exit::FAILURE)
+}
+
+async fn examine(args: &DoctorArgs) -> ExitCode {
+    let mut report = Report::new(args.flags);
+    let admin = args.serve.admin_listen;
+    match resolve(&args.serve) {
+        Ok((config, nats)) => doctor::check(&mut report, &config, nats, admin).await,
+        Err(error) => report.bad_configuration(&error),
+    }
+    report.finish("fanlight-edge")
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {

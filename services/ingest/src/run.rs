@@ -3,6 +3,7 @@
 //! Reading never waits for anything but ffmpeg: an undrained pipe freezes the picture.
 
 use std::io;
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -187,25 +188,13 @@ impl Run {
     /// What is wrong with the stream for good, as far as it shows.
     #[must_use]
     pub fn fault(&self) -> Option<Cause> {
-        match self.chunker.diagnosis()? {
-            Diagnosis::NotTransportStream { .. } => Some(CauseKind::NotMpegTs.into()),
-            Diagnosis::NoVideo { .. } => Some(CauseKind::NoVideo.into()),
-            Diagnosis::UnsupportedVideo { name } => {
-                Some(Cause::with_detail(CauseKind::Codec, name))
-            }
-            _ => None,
-        }
+        fault(&self.chunker)
     }
 
     /// More about the lack of key pictures. Without counts: it is announced at every change.
     #[must_use]
     pub fn no_key_cause(&self) -> Cause {
-        let detail = match self.chunker.diagnosis() {
-            Some(Diagnosis::KeysWithoutTables { .. }) => "they come without PAT and PMT",
-            Some(Diagnosis::KeysWithoutParameterSets { .. }) => "they come without parameter sets",
-            _ => return CauseKind::NoKeyPictures.into(),
-        };
-        Cause::with_detail(CauseKind::NoKeyPictures, detail)
+        no_key_cause(&self.chunker)
     }
 
     /// Ends ffmpeg, publishes what is still complete and tells why it ended.
@@ -253,26 +242,56 @@ impl Run {
         shared.gop().clear();
         let how = status.map_or_else(|| "not reaped".to_owned(), describe);
         tracing::info!(parent: &span, %how, "ffmpeg ended");
-        let signalled = status.is_some_and(|s| s.code().is_none());
-        let garbage = matches!(
-            chunker.diagnosis(),
-            Some(Diagnosis::NotTransportStream { .. })
-        );
-        if signalled {
-            Cause::with_detail(CauseKind::Killed, how)
-        } else if let Some(cause) = hints.cause(Instant::now()) {
-            // A camera that takes the connection and then says nothing makes ffmpeg 5 speak of
-            // invalid data, after its time-out.
-            let waited = patience.is_some_and(|patience| lived >= patience);
-            if cause.kind == CauseKind::Format && chunker.packets() == 0 && waited {
-                return CauseKind::Timeout.into();
-            }
-            cause
-        } else if garbage {
-            CauseKind::NotMpegTs.into()
-        } else {
-            Cause::with_detail(CauseKind::Exited, how)
+        let waited = patience.is_some_and(|patience| lived >= patience);
+        why_ended(status, &hints, &chunker, waited)
+    }
+}
+
+/// What is wrong with a stream for good, as far as it shows.
+pub(crate) fn fault(chunker: &Chunker) -> Option<Cause> {
+    match chunker.diagnosis()? {
+        Diagnosis::NotTransportStream { .. } => Some(CauseKind::NotMpegTs.into()),
+        Diagnosis::NoVideo { .. } => Some(CauseKind::NoVideo.into()),
+        Diagnosis::UnsupportedVideo { name } => Some(Cause::with_detail(CauseKind::Codec, name)),
+        _ => None,
+    }
+}
+
+/// Why there are no key pictures in a stream.
+pub(crate) fn no_key_cause(chunker: &Chunker) -> Cause {
+    let detail = match chunker.diagnosis() {
+        Some(Diagnosis::KeysWithoutTables { .. }) => "they come without PAT and PMT",
+        Some(Diagnosis::KeysWithoutParameterSets { .. }) => "they come without parameter sets",
+        _ => return CauseKind::NoKeyPictures.into(),
+    };
+    Cause::with_detail(CauseKind::NoKeyPictures, detail)
+}
+
+/// Why an ffmpeg ended. `waited` tells that it lived as long as it waits for the network.
+pub(crate) fn why_ended(
+    status: Option<ExitStatus>,
+    hints: &Hints,
+    chunker: &Chunker,
+    waited: bool,
+) -> Cause {
+    let how = status.map_or_else(|| "not reaped".to_owned(), describe);
+    let garbage = matches!(
+        chunker.diagnosis(),
+        Some(Diagnosis::NotTransportStream { .. })
+    );
+    if status.is_some_and(|s| s.code().is_none()) {
+        Cause::with_detail(CauseKind::Killed, how)
+    } else if let Some(cause) = hints.cause(Instant::now()) {
+        // A camera that takes the connection and then says nothing makes ffmpeg 5 speak of
+        // invalid data, after its time-out.
+        if cause.kind == CauseKind::Format && chunker.packets() == 0 && waited {
+            return CauseKind::Timeout.into();
         }
+        cause
+    } else if garbage {
+        CauseKind::NotMpegTs.into()
+    } else {
+        Cause::with_detail(CauseKind::Exited, how)
     }
 }
 
