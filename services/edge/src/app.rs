@@ -14,6 +14,7 @@ use fanlight_ops::throttle::Throttle;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::admission::Admission;
 use crate::auth::{Auth, Mode};
@@ -200,9 +201,11 @@ impl Edge {
         health.set_draining();
         edge_metrics.draining.set(1);
         site.draining.store(true, Ordering::Release);
+        let viewers = hubs.total_viewers();
         // The directory goes on: viewers that stay a while still hear of their camera.
         tokio::select! {
-            () = drain::drain(&hubs, &shutdown, config.drain_delay, config.drain) => {}
+            () = drain::drain(&hubs, &shutdown, config.drain_delay, config.drain)
+                .instrument(tracing::debug_span!(parent: None, "drain", viewers)) => {}
             () = async {
                 // A bus that is closed early does not cut the drain short.
                 let _closed = watcher.run().await;
@@ -316,7 +319,8 @@ impl Watcher {
             match change {
                 Change::State(stream, state) => {
                     tracing::info!(
-                        %stream,
+                        camera = %stream.camera,
+                        rendition = stream.variant(),
                         state = state.state.as_str(),
                         cause = state.cause.as_deref(),
                         "camera state"
@@ -324,7 +328,7 @@ impl Watcher {
                     self.hubs.set_state(&stream, state);
                 }
                 Change::Removed(stream) => {
-                    tracing::info!(%stream, "camera removed: nobody announces it");
+                    tracing::info!(camera = %stream.camera, rendition = stream.variant(), "camera removed: nobody announces it");
                     self.hubs.command(&stream, Command::Removed);
                     self.metrics.forget(&stream);
                 }

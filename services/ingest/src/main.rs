@@ -62,7 +62,7 @@ async fn run(config: IngestConfig, ffmpeg: Ffmpeg, guard: &LogGuard) -> anyhow::
     let metrics = Metrics::new("ingest");
     let health = Health::new();
     tracing::info!(
-        stream = %config.camera.stream, source = %config.camera.source, codec = ?config.camera.codec,
+        camera = %config.camera.stream.camera, rendition = config.camera.stream.variant(), source = %config.camera.source, codec = ?config.camera.codec,
         ffmpeg = ffmpeg.version(), version = env!("CARGO_PKG_VERSION"), "starting"
     );
     let listener = admin::bind(config.admin_listen)

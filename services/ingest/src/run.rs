@@ -78,7 +78,9 @@ impl Run {
         shared: &Arc<Shared>,
         run: RunId,
     ) -> Result<Self, Cause> {
-        let span = tracing::info_span!(parent: None, "ffmpeg", stream = %shared.stream, %run);
+        // As grave as the gravest of its lines: no level then parts a line from its camera.
+        let stream = &shared.stream;
+        let span = tracing::error_span!(parent: None, "ffmpeg", camera = %stream.camera, rendition = stream.variant(), %run);
         let spawned = Process::spawn(ffmpeg.program(), args::build(camera, ffmpeg)).await;
         let (process, Pipes { stdout, stderr }) = spawned.map_err(|error| {
             tracing::error!(parent: &span, %error, "ffmpeg not started");
@@ -215,13 +217,13 @@ impl Run {
         let status = if ending == Ending::Asked {
             // Its last pictures, and room in the pipe for it to end in order.
             tokio::select! {
-                status = process.end(ending) => status,
+                status = process.end(ending).instrument(span.clone()) => status,
                 never = pump(&stdout, &mut chunker) => never,
             }
         } else {
             // A writer that waits for us gets a broken pipe instead.
             drop(stdout);
-            process.end(ending).await
+            process.end(ending).instrument(span.clone()).await
         };
         if tokio::time::timeout(LAST_WORDS, &mut log).await.is_err() {
             log.abort();

@@ -47,7 +47,7 @@ pub(crate) async fn run(config: Config, ffmpeg: Ffmpeg, guard: &LogGuard) -> any
     let admin_end = CancellationToken::new();
     let admin_task = tokio::spawn(admin::serve(admin_listener, state, admin_end.clone()));
     for camera in config.cameras {
-        tracing::info!(stream = %camera.stream, source = %camera.source, codec = ?camera.codec, "camera");
+        tracing::info!(camera = %camera.stream.camera, rendition = camera.stream.variant(), source = %camera.source, codec = ?camera.codec, "camera");
         let ingest = Ingest::build(
             camera,
             ffmpeg.clone(),

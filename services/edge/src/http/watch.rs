@@ -230,8 +230,7 @@ async fn watch(
         if v1 { "fanlight.v1" } else { "plain" },
     );
     let viewer = Viewer::new(socket, membership, &grant, v1);
-    let span =
-        tracing::debug_span!(parent: None, "viewer", stream = %came.stream, viewer = came.viewer);
+    let span = tracing::debug_span!(parent: None, "viewer", camera = %came.stream.camera, rendition = came.stream.variant(), viewer = came.viewer);
     let end = Box::pin(viewer.run(early)).instrument(span).await;
     drop(permit);
     came.left(site, end);
@@ -257,7 +256,8 @@ impl Coming {
         let viewer = site.viewer_number();
         tracing::info!(
             viewer,
-            stream = %hub.stream(),
+            camera = %hub.stream().camera,
+            rendition = hub.stream().variant(),
             remote = %address,
             who = %grant.who,
             protocol,
@@ -277,7 +277,8 @@ impl Coming {
         site.metrics.disconnect(reason);
         tracing::info!(
             viewer = self.viewer,
-            stream = %self.stream,
+            camera = %self.stream.camera,
+            rendition = self.stream.variant(),
             remote = %self.address,
             reason,
             seconds = self.since.elapsed().as_secs(),

@@ -182,14 +182,27 @@ impl Nats {
         self.subscribe(self.subjects.gop(stream)).await
     }
 
-    pub(crate) async fn request_gop(&self, stream: &StreamId) -> Result<Subscriber, BusError> {
+    pub(crate) async fn request_gop(
+        &self,
+        stream: &StreamId,
+        traceparent: Option<&str>,
+    ) -> Result<Subscriber, BusError> {
         let inbox = self.client.new_inbox();
         let replies = self.subscribe(inbox.clone()).await?;
         let subject = self.subjects.gop(stream);
-        self.client
-            .publish_with_reply(subject, inbox, Bytes::new())
-            .await
-            .map_err(|_| BusError::Closed)?;
+        let none = Bytes::new();
+        let sent = match traceparent {
+            None => self.client.publish_with_reply(subject, inbox, none).await,
+            Some(from) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(Header::TRACEPARENT, from);
+                let client = &self.client;
+                client
+                    .publish_with_reply_and_headers(subject, inbox, headers, none)
+                    .await
+            }
+        };
+        sent.map_err(|_| BusError::Closed)?;
         Ok(replies)
     }
 
@@ -346,6 +359,13 @@ pub(crate) fn decode_announcement(
         subject: message.subject.to_string(),
         problem: format!("not an announcement: {error}"),
     })
+}
+
+/// Where to answer a GOP request, and the trace of who asks.
+pub(crate) fn decode_request(message: &async_nats::Message) -> Option<(String, Option<String>)> {
+    let from = header(message.headers.as_ref(), Header::TRACEPARENT);
+    let reply = message.reply.as_ref()?;
+    Some((reply.to_string(), from.map(str::to_owned)))
 }
 
 pub(crate) fn decode_gop(message: async_nats::Message) -> GopEvent {
