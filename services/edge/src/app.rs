@@ -11,13 +11,11 @@ use fanlight_ops::health::{Condition, Health};
 use fanlight_ops::metrics::Metrics;
 use fanlight_ops::shutdown::Shutdown;
 use fanlight_ops::throttle::Throttle;
-use tokio::net::TcpListener;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use crate::admission::Admission;
-use crate::auth::{Auth, Mode};
 use crate::clock::{Clocks, unix_ns};
 use crate::config::EdgeConfig;
 use crate::directory::{Change, Directory};
@@ -58,7 +56,7 @@ pub struct Edge {
     bus: Bus,
     metrics: Metrics,
     health: Health,
-    listener: TcpListener,
+    listeners: http::Listeners,
     conditions: Conditions,
 }
 
@@ -89,7 +87,6 @@ impl Edge {
         metrics: Metrics,
         health: Health,
     ) -> Result<Self, StartError> {
-        let address = config.listen;
         let conditions = Conditions {
             listener: health.condition("listener", "not bound yet"),
             nats: health.condition("nats", "not connected yet"),
@@ -97,14 +94,14 @@ impl Edge {
                 .condition("announcements", "one announcement period was not heard yet"),
             link: health.info("nats_link", "not connected yet"),
         };
-        let listener =
-            http::listen(address).map_err(|source| StartError::Listen { address, source })?;
+        let listeners = http::listen(config.listen, config.tls.as_ref())
+            .map_err(|(address, source)| StartError::Listen { address, source })?;
         Ok(Self {
             config,
             bus,
             metrics,
             health,
-            listener,
+            listeners,
             conditions,
         })
     }
@@ -114,7 +111,7 @@ impl Edge {
     /// # Errors
     /// The system does not tell.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listeners.local_addr()
     }
 
     /// Serves until `shutdown.token` is cancelled and the drain is over. Tasks that are left
@@ -128,7 +125,7 @@ impl Edge {
             bus,
             metrics,
             health,
-            listener,
+            listeners,
             conditions,
         } = self;
         let edge_metrics = Arc::new(EdgeMetrics::new(&metrics, config.metrics_cameras));
@@ -160,11 +157,11 @@ impl Edge {
             hubs: hubs.clone(),
             directory: Arc::clone(&directory),
             admission: Admission::new(config.limits),
-            auth: Auth::new(config.auth),
+            gate: config.gate.clone(),
             rules: Rules {
                 origins: config.allow_origin.clone(),
                 hosts: config.allow_host.clone(),
-                anonymous: config.auth == Mode::None,
+                anonymous: config.gate.is_anonymous(),
             },
             proxies: config.trusted_proxies.clone(),
             metrics: Arc::clone(&edge_metrics),
@@ -174,10 +171,12 @@ impl Edge {
             refusals: Throttle::new(http::REFUSAL_LINES),
             next_viewer: AtomicU64::new(1),
         });
+        let (gate, stop) = (config.gate.clone(), shutdown.token.clone());
+        shutdown.spawn("auth", async move { gate.run(stop).await });
         let end = CancellationToken::new();
         shutdown.spawn(
             "http",
-            http::serve(Arc::clone(&site), listener, end.clone()),
+            http::serve(Arc::clone(&site), listeners, end.clone()),
         );
         conditions.listener.set_ok();
 

@@ -8,6 +8,7 @@
 
 pub mod admission;
 mod app;
+mod audit;
 pub mod auth;
 pub mod client;
 pub mod clock;

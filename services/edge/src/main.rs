@@ -1,9 +1,12 @@
 //! `fanlight-edge`: serves viewers; also the command-line viewer and the health check.
 
+mod commands;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::commands::{HashPasswordArgs, ShareArgs};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use fanlight_bus::{Bus, NatsArgs, NatsConfig};
@@ -39,6 +42,10 @@ struct Cli {
 enum Command {
     /// Watch a stream on the command line: check it, count key pictures, write it to a file
     Watch(WatchArgs),
+    /// Print a line of the users file; the password is read from standard input
+    HashPassword(HashPasswordArgs),
+    /// Print a share link to one camera
+    Share(ShareArgs),
     /// Ask a running service whether it is ready
     Healthcheck(HealthcheckArgs),
     /// Check ports, NATS, cameras and clocks with the options given, and say what to do
@@ -88,6 +95,8 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
+            Some(Command::HashPassword(args)) => commands::hash_password(&args),
+            Some(Command::Share(args)) => commands::share(&args),
             Some(Command::Watch(args)) => client::run(args).await,
             Some(Command::Healthcheck(args)) => healthcheck::run(args).await,
             Some(Command::Doctor(args)) => Ok(examine(&args).await),

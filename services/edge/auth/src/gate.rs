@@ -347,6 +347,20 @@ impl Gate {
     }
 }
 
+/// Open to everybody.
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                mode: Mode::None,
+                key: None,
+                lifetime: Duration::ZERO,
+                attempts: Attempts::new(crate::Limit::default()),
+            }),
+        }
+    }
+}
+
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gate")

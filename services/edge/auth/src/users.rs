@@ -33,8 +33,9 @@ pub fn user_line(name: &str, hash: &str, cameras: &str) -> String {
     format!("{name}:{hash}:{cameras}")
 }
 
-/// Names may go into logs and cookies: letters, digits and `._@-`, at most 64.
-pub(crate) fn is_name(name: &str) -> bool {
+/// Whether a text can be a user's name. Names go into logs and cookies: letters, digits and `._@-`, at most 64.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._@-".contains(c);
     (1..=64).contains(&name.len()) && name.chars().all(fits)
 }

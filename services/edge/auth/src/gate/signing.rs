@@ -70,7 +70,7 @@ impl Signing {
 }
 
 fn signing_key(file: &Watched) -> Option<Key> {
-    let secret = file.text().trim_end();
+    let secret = file.text().trim_end_matches(['\r', '\n']);
     let key = keys::signing(secret.as_bytes())?;
     fanlight_ops::secret::register(secret);
     Some(key)
