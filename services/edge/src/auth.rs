@@ -165,8 +165,8 @@ impl AuthArgs {
             Mode::Proxy => Verify::Proxy(self.proxy(proxies, problems)),
         };
         let hours = self.session_hours.unwrap_or(12.0);
-        if !(0.01..=8760.0).contains(&hours) {
-            let remedy = "write hours from 0.01 to 8760";
+        if !(0.0001..=8760.0).contains(&hours) {
+            let remedy = "write hours from 0.0001 to 8760";
             problems.push(ConfigProblem::new(
                 "--session-hours",
                 format!("`{hours}`"),

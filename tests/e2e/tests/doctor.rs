@@ -8,7 +8,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use fanlight_e2e::{Edge, Ingest};
+use fanlight_e2e::{Edge, Ingest, SOON, metric};
 use fanlight_testkit::{
     Camera, CameraOptions, NatsServer, Process, Signal, free_port, program, tool,
 };
@@ -262,8 +262,24 @@ async fn faults_of_the_broker_are_named() {
         (&"max_payload".into(), &"warning".into())
     );
 
-    let listen = format!("127.0.0.1:{}", free_port());
+    // The service itself counts what doctor names, and does not say it at every message.
     let url = as_user("narrow", CANARY);
+    let ingest = Ingest::start("gate", &url, &["--input", "test", "--size", "320x240"]);
+    let refused = ["reason=\"denied\""];
+    fanlight_testkit::eventually("refusals are counted", SOON, async || {
+        let page = fanlight_testkit::get(&ingest.metrics_url()).await.ok()?;
+        let count = metric(
+            &page.text(),
+            "fanlight_ingest_publish_errors_total",
+            &refused,
+        )?;
+        (count > 20.0).then_some(())
+    })
+    .await;
+    let told = ingest.process.output().matches("refused by nats").count();
+    assert!((1..=3).contains(&told), "{}", ingest.process.output());
+
+    let listen = format!("127.0.0.1:{}", free_port());
     let args = [
         "--listen",
         &listen,
