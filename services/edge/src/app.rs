@@ -114,6 +114,12 @@ impl Edge {
         self.listeners.local_addr()
     }
 
+    /// Whether the public listener speaks TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.config.tls.is_some()
+    }
+
     /// Serves until `shutdown.token` is cancelled and the drain is over. Tasks that are left
     /// are in `shutdown.tracker`.
     ///

@@ -62,9 +62,19 @@ mod tests {
     fn keeps_name_path_and_query_only() {
         for (host, path, port, expected) in [
             ("cams.example", "/", 443, Some("https://cams.example/")),
-            ("cams.example:80", "/a?b=c", 8103, Some("https://cams.example:8103/a?b=c")),
+            (
+                "cams.example:80",
+                "/a?b=c",
+                8103,
+                Some("https://cams.example:8103/a?b=c"),
+            ),
             ("[::1]:8080", "/x", 443, Some("https://[::1]/x")),
-            ("192.0.2.1", "//evil.example", 443, Some("https://192.0.2.1//evil.example")),
+            (
+                "192.0.2.1",
+                "//evil.example",
+                443,
+                Some("https://192.0.2.1//evil.example"),
+            ),
             ("user@evil.example", "/", 443, None),
             ("evil.example/path", "/", 443, None),
             ("a b", "/", 443, None),

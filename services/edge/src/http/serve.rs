@@ -166,12 +166,7 @@ async fn next(
     Ok((stream, Ends { remote, local, tls }, permit))
 }
 
-async fn connection_of(
-    stream: Stream,
-    ends: Ends,
-    router: axum::Router,
-    end: CancellationToken,
-) {
+async fn connection_of(stream: Stream, ends: Ends, router: axum::Router, end: CancellationToken) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ends);
         router.clone().oneshot(request)

@@ -73,8 +73,7 @@ async fn follows_a_swapped_symlink_and_keeps_a_good_pair() {
     }
     // As the kubelet does it: the files are links through a link that is swapped.
     std::os::unix::fs::symlink("one", data("..data")).unwrap();
-    let certificate =
-        Certificate::open(&data("..data/tls.crt"), &data("..data/tls.key")).unwrap();
+    let certificate = Certificate::open(&data("..data/tls.crt"), &data("..data/tls.key")).unwrap();
     let certificate = Arc::new(certificate);
     let end = tokio_util::sync::CancellationToken::new();
     let task = tokio::spawn(Arc::clone(&certificate).follow(end.clone()));
@@ -92,10 +91,16 @@ async fn follows_a_swapped_symlink_and_keeps_a_good_pair() {
 
     std::fs::write(data("two/tls.key"), pair().1).unwrap();
     wait().await;
-    assert!(Arc::ptr_eq(&second, &certificate.config()), "a foreign key was taken");
+    assert!(
+        Arc::ptr_eq(&second, &certificate.config()),
+        "a foreign key was taken"
+    );
     std::fs::remove_file(data("two/tls.crt")).unwrap();
     wait().await;
-    assert!(Arc::ptr_eq(&second, &certificate.config()), "a lost file was taken");
+    assert!(
+        Arc::ptr_eq(&second, &certificate.config()),
+        "a lost file was taken"
+    );
 
     let (cert, key) = pair();
     write(&data("two"), &cert, &key);
