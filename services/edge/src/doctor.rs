@@ -7,7 +7,7 @@ use std::time::Duration;
 use fanlight_bus::diagnose::{self, Access, Heard, NoAccess};
 use fanlight_bus::{Announcement, Bus, CameraId, GopEvent, NatsConfig, State, StreamId};
 use fanlight_ops::doctor::{Report, is_running};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::config::EdgeConfig;
 
@@ -45,9 +45,7 @@ async fn broker(
     );
 
     let bus = Bus::nats(nats.clone()).await?;
-    let mut link = bus.connection();
-    let connected = timeout(LINK_LIMIT, link.wait_for(|c| c.is_connected())).await;
-    if !matches!(connected, Ok(Ok(_))) {
+    if !diagnose::connected(&bus, LINK_LIMIT).await {
         return Err(NoAccess::Lost);
     }
     let period = Duration::from_secs(Announcement::PERIOD_SECONDS) + Duration::from_millis(500);

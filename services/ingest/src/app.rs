@@ -98,7 +98,7 @@ impl Ingest {
         tasks.spawn(send(shared.clone()));
         tasks.spawn(answer(shared.clone()));
         tasks.spawn(listen(shared.clone(), heard));
-        tasks.spawn(watch_connection(shared.bus.clone(), nats, connected));
+        tasks.spawn(watch_connection(shared.clone(), nats, connected));
         tasks.spawn(report(shared.clone()));
         let announcer = status::announce(
             shared.bus.clone(),
@@ -425,10 +425,16 @@ async fn listen(shared: Arc<Shared>, heard: mpsc::Sender<Announcement>) {
 
 /// Shows the link to the broker in metrics and readiness: ready once connected, whatever comes
 /// later, so that an outage does not restart anything.
-async fn watch_connection(bus: Bus, metrics: NatsMetrics, condition: Condition) {
-    let mut connection = bus.connection();
+async fn watch_connection(shared: Arc<Shared>, metrics: NatsMetrics, condition: Condition) {
+    let mut connection = shared.bus.connection();
+    let mut denied = 0;
     loop {
         let now = connection.borrow_and_update().clone();
+        // The broker refuses long after it was published.
+        shared
+            .metrics
+            .denied(now.publish_denied.saturating_sub(denied));
+        denied = now.publish_denied;
         metrics.set(now.is_connected(), now.reconnects);
         if now.ever_connected {
             condition.set_ok();

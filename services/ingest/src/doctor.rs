@@ -261,12 +261,10 @@ fn judge(report: &mut Report, access: &Access) {
 /// Other ingests of this camera, and the clocks of all.
 async fn others(report: &mut Report, bus: &Bus, stream: &StreamId, running: bool) {
     let period = Duration::from_secs(Announcement::PERIOD_SECONDS) + Duration::from_millis(500);
-    let mut link = bus.connection();
-    let connected = timeout(NETWORK_LIMIT, link.wait_for(|c| c.is_connected())).await;
-    let heard = match connected {
-        Ok(Ok(_)) => diagnose::listen(bus, period).await.unwrap_or_default(),
-        Ok(Err(_)) | Err(_) => return remedy::no_access(report, &NoAccess::Lost),
-    };
+    if !diagnose::connected(bus, NETWORK_LIMIT).await {
+        return remedy::no_access(report, &NoAccess::Lost);
+    }
+    let heard = diagnose::listen(bus, period).await.unwrap_or_default();
     let own = heard.iter().filter(|h| h.announcement.stream() == *stream);
     let live = own.filter(|h| h.announcement.state == State::Live).count();
     match live {

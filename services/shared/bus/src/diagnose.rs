@@ -195,6 +195,16 @@ impl Heard {
     }
 }
 
+/// Waits for the link to the broker, at most for `limit`.
+pub async fn connected(bus: &Bus, limit: Duration) -> bool {
+    let mut link = bus.connection();
+    let wait = link.wait_for(|c| c.is_connected());
+    // What it gives locks the state while it lives.
+    tokio::time::timeout(limit, wait)
+        .await
+        .is_ok_and(|seen| seen.is_ok())
+}
+
 /// Hears announcements for `time`, the newest of each ingest of each stream.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! The bus over NATS: core publish and subscribe, at most once; loss shows in the sequence
 //! numbers. JetStream is not used: late video is no use to a live viewer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, Event, HeaderMap, ServerAddr, StatusCode, Subject, Subscriber};
@@ -10,6 +10,7 @@ use futures_util::StreamExt;
 use percent_encoding::percent_decode_str;
 use rand::RngExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::connection::{Connection, ConnectionState};
 use crate::memory::QUEUE;
@@ -64,6 +65,7 @@ impl Nats {
     pub(crate) async fn connect(config: NatsConfig) -> Result<Self, BusError> {
         let servers = servers(&config.urls)?;
         let (state, connection) = watch::channel(Connection::connecting());
+        let refusals = Mutex::new(Refusals::default());
         let mut options = ConnectOptions::new()
             .name(config.name)
             .retry_on_initial_connect()
@@ -74,7 +76,11 @@ impl Nats {
             .client_capacity(CLIENT_QUEUE)
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(move |event| {
-                note(&state, &event);
+                note(
+                    &state,
+                    &mut refusals.lock().unwrap_or_else(PoisonError::into_inner),
+                    &event,
+                );
                 std::future::ready(())
             });
         options = authenticate(options, &servers, config.credentials, config.tls)?;
@@ -305,8 +311,35 @@ fn reconnect_delay(attempt: usize) -> Duration {
     cap / 2 + cap.mul_f64(rand::rng().random_range(0.0..0.5))
 }
 
-fn note(state: &watch::Sender<Connection>, event: &Event) {
+/// A forbidden subject is refused at every message: told at most every 10 s, with the number of
+/// those in between.
+#[derive(Default)]
+struct Refusals {
+    told: Option<Instant>,
+    since: u64,
+}
+
+impl Refusals {
+    const PERIOD: Duration = Duration::from_secs(10);
+
+    /// `Some(n)` when this one may be told, `n` being those that were not.
+    fn allow(&mut self, now: Instant) -> Option<u64> {
+        if self.told.is_some_and(|told| now - told < Self::PERIOD) {
+            self.since += 1;
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.since))
+    }
+}
+
+fn note(state: &watch::Sender<Connection>, refusals: &mut Refusals, event: &Event) {
     match event {
+        Event::ServerError(error) => {
+            if let Some(suppressed) = refusals.allow(Instant::now()) {
+                tracing::warn!(%error, suppressed, "refused by nats");
+            }
+        }
         Event::SlowConsumer(sid) => tracing::debug!(sid, "a subscription's queue is full"),
         Event::Connected => tracing::info!("connected to nats"),
         Event::Disconnected => tracing::warn!("connection to nats lost"),
@@ -325,8 +358,10 @@ fn note(state: &watch::Sender<Connection>, event: &Event) {
         Event::SlowConsumer(_) => c.slow_consumer_events += 1,
         Event::ServerError(error) => {
             let text = error.to_string();
-            if text.to_ascii_lowercase().contains("permissions violation") {
+            let lower = text.to_ascii_lowercase();
+            if lower.contains("permissions violation") {
                 c.denied += 1;
+                c.publish_denied += u64::from(lower.contains("violation for publish"));
             }
             c.last_error = Some(text);
         }
@@ -396,6 +431,15 @@ mod tests {
         let waits: std::collections::HashSet<_> = (0..20).map(|_| reconnect_delay(10)).collect();
         assert!(waits.len() > 10, "no jitter: {waits:?}");
         assert!(waits.iter().all(|w| *w >= RECONNECT_MAX / 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subject_that_is_refused_again_and_again_is_told_now_and_then() {
+        let mut refusals = Refusals::default();
+        let start = Instant::now();
+        assert_eq!(refusals.allow(start), Some(0));
+        assert!((0..99).all(|_| refusals.allow(start).is_none()));
+        assert_eq!(refusals.allow(start + Refusals::PERIOD), Some(99));
     }
 
     #[test]

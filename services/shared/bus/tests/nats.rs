@@ -151,10 +151,11 @@ async fn a_refused_subject_is_counted() {
     connected(&bus).await;
     bus.publish(&gate(), &chunk(0)).await.unwrap();
     let mut link = bus.connection();
-    let seen = timeout(SOON, link.wait_for(|c| c.denied > 0))
+    let seen = timeout(SOON, link.wait_for(|c| c.publish_denied > 0))
         .await
         .expect("counted")
         .unwrap();
+    assert_eq!((seen.denied, seen.publish_denied), (1, 1));
     assert!(
         seen.last_error
             .as_deref()
