@@ -57,6 +57,9 @@ want_test() {
     # process 1 of the images that have ffmpeg
     want tini have tini
     want procps have ps
+    # a certificate authority of the tests' own, and Chromium's trust in it
+    want openssl have openssl
+    want libnss3-tools have certutil
     # the RTSP camera runs on Debian's own python3, the one that has gi; the
     # font is for the screenshots of the Chinese page
     for package in gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base \

@@ -61,3 +61,30 @@ def test_off_by_default(receiver, tmp_path):
         lines = [json.loads(line) for line in (tmp_path / "edge-0.log").read_text().splitlines()]
     assert lines and not any("trace_id" in line for line in lines)
     assert receiver.spans == []
+
+
+def test_gop_requests_and_drains_are_spans(receiver, tmp_path):
+    """A viewer that joins makes the edge ask: the ingest's answer is a child of the question."""
+    otel = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "FANLIGHT_DRAIN_DELAY": "0",
+        "FANLIGHT_DRAIN_SECONDS": "1",
+    }
+
+    def answered():
+        asked = {span.id: span for span in receiver.spans if span.name == "gop_request"}
+        replies = [span for span in receiver.spans if span.name == "gop_reply"]
+        return [(asked[span.parent], span) for span in replies if span.parent in asked]
+
+    with System(tmp_path, cameras=("front",), edges=1, env=otel) as system:
+        viewer = system.view(0, "front")
+        eventually("pictures", lambda: viewer.messages > 5)
+        question, answer = eventually("a question with its answer", answered)[0]
+        assert (question.service, answer.service) == ("fanlight-edge", "fanlight-ingest")
+        assert question.trace == answer.trace and not question.parent
+        assert not [span for span in receiver.spans if span.name == "drain"]
+    # stopped with a viewer: the drain's span leaves with the process
+    drains = [span for span in receiver.spans if span.name == "drain"]
+    assert [(span.service, span.parent) for span in drains] == [("fanlight-edge", "")]

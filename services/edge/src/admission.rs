@@ -1,4 +1,4 @@
-//! How many may watch: in all, per camera and per client address. Permits are guards.
+//! How many may watch: in all, per camera, per client address and per user. Permits are guards.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -15,6 +15,8 @@ pub struct Limits {
     pub per_camera: usize,
     /// Of one client address (IPv6: one /64, which is what one household has).
     pub per_address: usize,
+    /// Of one signed-in user.
+    pub per_user: usize,
 }
 
 /// Why nobody more is let in.
@@ -26,6 +28,8 @@ pub enum Full {
     Camera,
     /// The address.
     Address,
+    /// The user.
+    User,
 }
 
 /// Counts who is in. Clones count together.
@@ -43,6 +47,18 @@ struct Counts {
     all: usize,
     cameras: HashMap<CameraId, usize>,
     addresses: HashMap<IpAddr, usize>,
+    users: HashMap<Arc<str>, usize>,
+}
+
+/// Somebody who asks to be let in.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// Which camera they want.
+    pub camera: &'a CameraId,
+    /// Where they come from.
+    pub address: IpAddr,
+    /// Who they are, where that is known.
+    pub user: Option<&'a Arc<str>>,
 }
 
 /// One viewer's place. Dropped, it is free again.
@@ -51,6 +67,7 @@ pub struct Permit {
     shared: Arc<Shared>,
     camera: CameraId,
     address: IpAddr,
+    user: Option<Arc<str>>,
 }
 
 impl Shared {
@@ -58,15 +75,21 @@ impl Shared {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn check(&self, counts: &Counts, camera: &CameraId, address: IpAddr) -> Result<(), Full> {
+    fn check(&self, counts: &Counts, asker: Asker<'_>) -> Result<(), Full> {
         let reached = |limit: usize, count: usize| limit != 0 && count >= limit;
         let limits = &self.limits;
         let of = |count: Option<&usize>| count.copied().unwrap_or(0);
-        if reached(limits.per_address, of(counts.addresses.get(&address))) {
+        let of_user = of(asker.user.and_then(|user| counts.users.get(user)));
+        if reached(
+            limits.per_address,
+            of(counts.addresses.get(&group(asker.address))),
+        ) {
             Err(Full::Address)
+        } else if reached(limits.per_user, of_user) {
+            Err(Full::User)
         } else if reached(limits.viewers, counts.all) {
             Err(Full::Edge)
-        } else if reached(limits.per_camera, of(counts.cameras.get(camera))) {
+        } else if reached(limits.per_camera, of(counts.cameras.get(asker.camera))) {
             Err(Full::Camera)
         } else {
             Ok(())
@@ -88,10 +111,11 @@ impl Admission {
     ///
     /// # Errors
     /// Which limit is reached.
-    pub fn enter(&self, camera: &CameraId, address: IpAddr) -> Result<Permit, Full> {
-        let address = group(address);
+    pub fn enter(&self, asker: Asker<'_>) -> Result<Permit, Full> {
+        let Asker { camera, user, .. } = asker;
+        let address = group(asker.address);
         let mut counts = self.0.lock();
-        self.0.check(&counts, camera, address)?;
+        self.0.check(&counts, asker)?;
         counts.all += 1;
         // Only counted where it is limited: nobody's address is kept for nothing.
         if self.0.limits.per_camera != 0 {
@@ -100,10 +124,15 @@ impl Admission {
         if self.0.limits.per_address != 0 {
             *counts.addresses.entry(address).or_default() += 1;
         }
+        let user = user.filter(|_| self.0.limits.per_user != 0).cloned();
+        if let Some(user) = &user {
+            *counts.users.entry(Arc::clone(user)).or_default() += 1;
+        }
         Ok(Permit {
             shared: Arc::clone(&self.0),
             camera: camera.clone(),
             address,
+            user,
         })
     }
 
@@ -111,8 +140,8 @@ impl Admission {
     ///
     /// # Errors
     /// As [`enter`](Self::enter).
-    pub fn would_enter(&self, camera: &CameraId, address: IpAddr) -> Result<(), Full> {
-        self.0.check(&self.0.lock(), camera, group(address))
+    pub fn would_enter(&self, asker: Asker<'_>) -> Result<(), Full> {
+        self.0.check(&self.0.lock(), asker)
     }
 }
 
@@ -122,6 +151,9 @@ impl Drop for Permit {
         counts.all -= 1;
         leave(&mut counts.cameras, &self.camera);
         leave(&mut counts.addresses, &self.address);
+        if let Some(user) = &self.user {
+            leave(&mut counts.users, user);
+        }
     }
 }
 
@@ -153,8 +185,12 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn ip(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn by<'a>(camera: &'a CameraId, address: &str) -> Asker<'a> {
+        Asker {
+            camera,
+            address: address.parse().unwrap(),
+            user: None,
+        }
     }
 
     #[test]
@@ -163,22 +199,23 @@ mod tests {
             viewers: 3,
             per_camera: 2,
             per_address: 2,
+            ..Limits::default()
         });
         let (a, b) = (camera("a"), camera("b"));
-        let first = admission.enter(&a, ip("10.0.0.1")).unwrap();
-        let _second = admission.enter(&b, ip("10.0.0.1")).unwrap();
+        let first = admission.enter(by(&a, "10.0.0.1")).unwrap();
+        let _second = admission.enter(by(&b, "10.0.0.1")).unwrap();
         assert_eq!(
-            admission.enter(&a, ip("10.0.0.1")).unwrap_err(),
+            admission.enter(by(&a, "10.0.0.1")).unwrap_err(),
             Full::Address
         );
-        let _third = admission.enter(&a, ip("10.0.0.2")).unwrap();
-        assert_eq!(admission.enter(&b, ip("10.0.0.3")).unwrap_err(), Full::Edge);
+        let _third = admission.enter(by(&a, "10.0.0.2")).unwrap();
+        assert_eq!(admission.enter(by(&b, "10.0.0.3")).unwrap_err(), Full::Edge);
         drop(first);
-        assert_eq!(admission.would_enter(&a, ip("10.0.0.1")), Ok(()));
-        let _fourth = admission.enter(&a, ip("10.0.0.1")).unwrap();
+        assert_eq!(admission.would_enter(by(&a, "10.0.0.1")), Ok(()));
+        let _fourth = admission.enter(by(&a, "10.0.0.1")).unwrap();
         drop(_second);
         assert_eq!(
-            admission.enter(&a, ip("10.0.0.9")).unwrap_err(),
+            admission.enter(by(&a, "10.0.0.9")).unwrap_err(),
             Full::Camera
         );
     }
@@ -187,11 +224,32 @@ mod tests {
     fn zero_is_no_limit() {
         let admission = Admission::new(Limits::default());
         let all: Vec<_> = (0..1000)
-            .map(|_| admission.enter(&camera("a"), ip("10.0.0.1")).unwrap())
+            .map(|_| admission.enter(by(&camera("a"), "10.0.0.1")).unwrap())
             .collect();
         drop(all);
         assert_eq!(admission.0.lock().all, 0);
         assert!(admission.0.lock().addresses.is_empty());
+    }
+
+    #[test]
+    fn a_user_counts_from_everywhere() {
+        let admission = Admission::new(Limits {
+            per_user: 1,
+            ..Limits::default()
+        });
+        let (a, anna, ben) = (camera("a"), Arc::from("anna"), Arc::from("ben"));
+        let of = |user, address| Asker {
+            user: Some(user),
+            ..by(&a, address)
+        };
+        let first = admission.enter(of(&anna, "10.0.0.1")).unwrap();
+        assert_eq!(
+            admission.enter(of(&anna, "10.0.0.2")).unwrap_err(),
+            Full::User
+        );
+        let _ben = admission.enter(of(&ben, "10.0.0.2")).unwrap();
+        drop(first);
+        assert!(admission.enter(of(&anna, "10.0.0.2")).is_ok());
     }
 
     #[test]
@@ -200,18 +258,18 @@ mod tests {
             per_address: 1,
             ..Limits::default()
         });
-        let _first = admission.enter(&camera("a"), ip("2001:db8::1")).unwrap();
+        let _first = admission.enter(by(&camera("a"), "2001:db8::1")).unwrap();
         assert!(
             admission
-                .enter(&camera("a"), ip("2001:db8::ffff:2"))
+                .enter(by(&camera("a"), "2001:db8::ffff:2"))
                 .is_err()
         );
-        assert!(admission.enter(&camera("a"), ip("2001:db8:0:1::1")).is_ok());
+        assert!(admission.enter(by(&camera("a"), "2001:db8:0:1::1")).is_ok());
         let _v4 = admission
-            .enter(&camera("a"), ip("::ffff:10.0.0.1"))
+            .enter(by(&camera("a"), "::ffff:10.0.0.1"))
             .unwrap();
         assert!(
-            admission.enter(&camera("a"), ip("10.0.0.1")).is_err(),
+            admission.enter(by(&camera("a"), "10.0.0.1")).is_err(),
             "the same in two forms"
         );
     }

@@ -11,12 +11,11 @@ use fanlight_ops::health::{Condition, Health};
 use fanlight_ops::metrics::Metrics;
 use fanlight_ops::shutdown::Shutdown;
 use fanlight_ops::throttle::Throttle;
-use tokio::net::TcpListener;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::admission::Admission;
-use crate::auth::{Auth, Mode};
 use crate::clock::{Clocks, unix_ns};
 use crate::config::EdgeConfig;
 use crate::directory::{Change, Directory};
@@ -57,7 +56,7 @@ pub struct Edge {
     bus: Bus,
     metrics: Metrics,
     health: Health,
-    listener: TcpListener,
+    listeners: http::Listeners,
     conditions: Conditions,
 }
 
@@ -88,7 +87,6 @@ impl Edge {
         metrics: Metrics,
         health: Health,
     ) -> Result<Self, StartError> {
-        let address = config.listen;
         let conditions = Conditions {
             listener: health.condition("listener", "not bound yet"),
             nats: health.condition("nats", "not connected yet"),
@@ -96,14 +94,14 @@ impl Edge {
                 .condition("announcements", "one announcement period was not heard yet"),
             link: health.info("nats_link", "not connected yet"),
         };
-        let listener =
-            http::listen(address).map_err(|source| StartError::Listen { address, source })?;
+        let listeners = http::listen(config.listen, config.tls.as_ref())
+            .map_err(|(address, source)| StartError::Listen { address, source })?;
         Ok(Self {
             config,
             bus,
             metrics,
             health,
-            listener,
+            listeners,
             conditions,
         })
     }
@@ -113,7 +111,13 @@ impl Edge {
     /// # Errors
     /// The system does not tell.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listeners.local_addr()
+    }
+
+    /// Whether the public listener speaks TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.config.tls.is_some()
     }
 
     /// Serves until `shutdown.token` is cancelled and the drain is over. Tasks that are left
@@ -127,7 +131,7 @@ impl Edge {
             bus,
             metrics,
             health,
-            listener,
+            listeners,
             conditions,
         } = self;
         let edge_metrics = Arc::new(EdgeMetrics::new(&metrics, config.metrics_cameras));
@@ -159,11 +163,11 @@ impl Edge {
             hubs: hubs.clone(),
             directory: Arc::clone(&directory),
             admission: Admission::new(config.limits),
-            auth: Auth::new(config.auth),
+            gate: config.gate.clone(),
             rules: Rules {
                 origins: config.allow_origin.clone(),
                 hosts: config.allow_host.clone(),
-                anonymous: config.auth == Mode::None,
+                anonymous: config.gate.is_anonymous(),
             },
             proxies: config.trusted_proxies.clone(),
             metrics: Arc::clone(&edge_metrics),
@@ -173,10 +177,12 @@ impl Edge {
             refusals: Throttle::new(http::REFUSAL_LINES),
             next_viewer: AtomicU64::new(1),
         });
+        let (gate, stop) = (config.gate.clone(), shutdown.token.clone());
+        shutdown.spawn("auth", async move { gate.run(stop).await });
         let end = CancellationToken::new();
         shutdown.spawn(
             "http",
-            http::serve(Arc::clone(&site), listener, end.clone()),
+            http::serve(Arc::clone(&site), listeners, end.clone()),
         );
         conditions.listener.set_ok();
 
@@ -200,9 +206,11 @@ impl Edge {
         health.set_draining();
         edge_metrics.draining.set(1);
         site.draining.store(true, Ordering::Release);
+        let viewers = hubs.total_viewers();
         // The directory goes on: viewers that stay a while still hear of their camera.
         tokio::select! {
-            () = drain::drain(&hubs, &shutdown, config.drain_delay, config.drain) => {}
+            () = drain::drain(&hubs, &shutdown, config.drain_delay, config.drain)
+                .instrument(tracing::debug_span!(parent: None, "drain", viewers)) => {}
             () = async {
                 // A bus that is closed early does not cut the drain short.
                 let _closed = watcher.run().await;
@@ -316,7 +324,8 @@ impl Watcher {
             match change {
                 Change::State(stream, state) => {
                     tracing::info!(
-                        %stream,
+                        camera = %stream.camera,
+                        rendition = stream.variant(),
                         state = state.state.as_str(),
                         cause = state.cause.as_deref(),
                         "camera state"
@@ -324,7 +333,7 @@ impl Watcher {
                     self.hubs.set_state(&stream, state);
                 }
                 Change::Removed(stream) => {
-                    tracing::info!(%stream, "camera removed: nobody announces it");
+                    tracing::info!(camera = %stream.camera, rendition = stream.variant(), "camera removed: nobody announces it");
                     self.hubs.command(&stream, Command::Removed);
                     self.metrics.forget(&stream);
                 }

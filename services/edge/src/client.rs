@@ -2,6 +2,7 @@
 //! part of this program that looks into the stream; serving never does.
 
 mod figures;
+mod sign_in;
 mod tls;
 
 use std::path::PathBuf;
@@ -73,6 +74,18 @@ pub struct WatchArgs {
     /// PEM file of the certificate authorities to trust, instead of the system's
     #[arg(long, value_name = "FILE")]
     pub ca: Option<PathBuf>,
+
+    /// Sign in as this user first, with --password-file
+    #[arg(long, value_name = "NAME", requires = "password_file")]
+    pub user: Option<String>,
+
+    /// File with the password of --user
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub password_file: Option<PathBuf>,
+
+    /// File with a token to send as `Authorization: Bearer`
+    #[arg(long, value_name = "FILE", conflicts_with = "user")]
+    pub token_file: Option<PathBuf>,
 
     /// Send this `Origin`, as a page would
     #[arg(long, value_name = "ORIGIN")]
@@ -149,6 +162,9 @@ async fn connect(args: &WatchArgs) -> anyhow::Result<(Socket, bool)> {
     if let Some(origin) = &args.origin {
         let header = HeaderValue::from_str(origin).context("--origin")?;
         request.headers_mut().insert("origin", header);
+    }
+    if let Some((name, value)) = sign_in::header(args).await? {
+        request.headers_mut().insert(name, value);
     }
     let connector = tls::connector(args.ca.as_deref())?;
     let config = WebSocketConfig::default().max_message_size(Some(16 << 20));

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
+use fanlight_auth::Gate;
 use fanlight_bus::CameraId;
 use fanlight_ops::exit::{ConfigError, ConfigProblem};
 
 use crate::admission::Limits;
-use crate::auth::Mode;
+use crate::auth::{AuthArgs, Mode};
 use crate::http::client::Network;
+use crate::http::tls::{TlsArgs, TlsConfig};
 use crate::origin::AllowOrigin;
 
 /// Largest `--gop-cache`.
@@ -69,15 +71,6 @@ pub struct EdgeArgs {
     /// Camera that a WebSocket at `/` gets; without it the only camera there is
     #[arg(long, env = "FANLIGHT_DEFAULT_CAMERA", value_name = "CAMERA")]
     pub default_camera: Option<String>,
-
-    /// Who may watch
-    #[arg(
-        long,
-        env = "FANLIGHT_AUTH",
-        default_value = "none",
-        value_name = "MODE"
-    )]
-    pub auth: Option<Mode>,
 
     /// Let everybody who reaches the listener watch, also from other machines
     #[arg(long, env = "FANLIGHT_ALLOW_ANONYMOUS")]
@@ -146,6 +139,15 @@ pub struct EdgeArgs {
     )]
     pub max_viewers_per_address: usize,
 
+    /// Most viewers of one signed-in user; 0 for no limit
+    #[arg(
+        long,
+        env = "FANLIGHT_MAX_VIEWERS_PER_USER",
+        default_value_t = 0,
+        value_name = "N"
+    )]
+    pub max_viewers_per_user: usize,
+
     /// Seconds a camera's subscription stays after its last viewer
     #[arg(
         long,
@@ -171,6 +173,14 @@ pub struct EdgeArgs {
         value_name = "N"
     )]
     pub metrics_cameras: Option<usize>,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take it for the program's")]
+    pub who: AuthArgs,
+
+    #[command(flatten)]
+    #[allow(missing_docs, reason = "clap would take it for the program's")]
+    pub tls: TlsArgs,
 }
 
 /// The options, checked.
@@ -178,12 +188,14 @@ pub struct EdgeArgs {
 pub struct EdgeConfig {
     /// Public listener.
     pub listen: SocketAddr,
+    /// TLS on it.
+    pub tls: Option<TlsConfig>,
     /// Cameras known before they speak.
     pub cameras: Vec<CameraId>,
     /// Camera of `/`.
     pub default_camera: Option<CameraId>,
-    /// How viewers show who they are.
-    pub auth: Mode,
+    /// Who may watch.
+    pub gate: Gate,
     /// Origins whose pages may watch.
     pub allow_origin: Vec<AllowOrigin>,
     /// Names we go by, lower case.
@@ -293,8 +305,7 @@ impl EdgeArgs {
                 defaults.listen
             }
         };
-        let auth = self.auth.unwrap_or(Mode::None);
-        let is_open = auth == Mode::None && !listen.ip().to_canonical().is_loopback();
+        let is_open = self.who.mode() == Mode::None && !listen.ip().to_canonical().is_loopback();
         if is_open && !self.allow_anonymous {
             problems.add(
                 "--listen",
@@ -328,23 +339,30 @@ impl EdgeArgs {
             );
             0
         });
+        let trusted_proxies: Vec<Network> =
+            problems.parse_all("--trusted-proxies", &self.trusted_proxies);
+        let gate = self.who.open(!trusted_proxies.is_empty(), &mut problems.0);
+        // without a gate there is a problem, and so no configuration
+        let gate = gate.unwrap_or_default();
         let config = EdgeConfig {
             listen,
+            tls: self.tls.resolve(&mut problems.0),
             cameras,
             default_camera,
-            auth,
+            gate,
             allow_origin: problems.parse_all("--allow-origin", &self.allow_origin),
             allow_host: self
                 .allow_host
                 .iter()
                 .map(|h| h.trim().to_ascii_lowercase())
                 .collect(),
-            trusted_proxies: problems.parse_all("--trusted-proxies", &self.trusted_proxies),
+            trusted_proxies,
             frame_ancestors,
             limits: Limits {
                 viewers: self.max_viewers,
                 per_camera: self.max_viewers_per_camera,
                 per_address: self.max_viewers_per_address,
+                per_user: self.max_viewers_per_user,
             },
             gop_cache,
             linger: problems.seconds("--linger", self.linger.unwrap_or(30.0)),

@@ -6,8 +6,11 @@ pub(crate) mod client;
 mod conn;
 mod guard;
 mod live;
+mod login;
+mod redirect;
 mod refusal;
 mod serve;
+pub(crate) mod tls;
 mod watch;
 
 use std::sync::Arc;
@@ -19,7 +22,8 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use fanlight_auth::Gate;
 use fanlight_bus::{CameraId, StreamId};
 use fanlight_ops::shutdown::Shutdown;
 use fanlight_ops::throttle::Throttle;
@@ -28,21 +32,19 @@ use self::assets::Asset;
 use self::client::Network;
 use self::refusal::Refusal;
 use crate::admission::Admission;
-use crate::auth::Auth;
 use crate::directory::Directory;
 use crate::hub::Hubs;
 use crate::metrics::EdgeMetrics;
 use crate::origin::Rules;
 
-pub(crate) use conn::listen;
-pub(crate) use serve::serve;
+pub(crate) use serve::{Listeners, listen, serve};
 
 /// Everything a request may need.
 pub(crate) struct Site {
     pub(crate) hubs: Hubs,
     pub(crate) directory: Arc<Directory>,
     pub(crate) admission: Admission,
-    pub(crate) auth: Auth,
+    pub(crate) gate: Gate,
     pub(crate) rules: Rules,
     pub(crate) proxies: Vec<Network>,
     pub(crate) metrics: Arc<EdgeMetrics>,
@@ -87,10 +89,14 @@ pub(crate) fn router(site: &Arc<Site>) -> Router {
         .route("/ws/{camera}/{rendition}", get(watch::rendition))
         .route("/api/cameras", get(api::cameras))
         .route("/api/cameras/{camera}", get(api::camera))
+        .route("/api/cameras/{camera}/share", post(login::share))
+        .route("/api/session", get(login::session))
+        .route("/login", get(login::page).post(login::sign_in))
+        .route("/logout", post(login::sign_out))
         .route("/{file}", get(asset))
         .fallback(async || Refusal::new("not_found", "there is nothing at this address"))
         .method_not_allowed_fallback(async || {
-            Refusal::new("method_not_allowed", "only GET and HEAD are answered here")
+            Refusal::new("method_not_allowed", "this address is not asked that way")
         })
         .layer(from_fn_with_state(Arc::clone(site), guard::guard))
         .with_state(Arc::clone(site))
@@ -102,20 +108,34 @@ async fn root(State(site): State<Arc<Site>>, request: Request) -> Response {
     if crate::ws::handshake::is_upgrade(request.headers()) {
         watch::default(site, request).await
     } else {
-        page(request.headers())
+        page(&site, request).await
     }
 }
 
-async fn camera_page(Path(camera): Path<String>, headers: HeaderMap) -> Response {
+async fn camera_page(
+    State(site): State<Arc<Site>>,
+    Path(camera): Path<String>,
+    request: Request,
+) -> Response {
     match camera.parse::<CameraId>() {
-        // The page itself says what is wrong with a camera.
-        Ok(_) => page(&headers),
+        // The page itself says what is wrong with a camera, and whether it may be watched.
+        Ok(_) => page(&site, request).await,
         Err(_) => Refusal::unknown_camera().into_response(),
     }
 }
 
-fn page(headers: &HeaderMap) -> Response {
-    match Asset::find("index.html") {
+/// The page for those who may watch something; the others are led to the sign-in page.
+async fn page(site: &Site, request: Request) -> Response {
+    let (parts, _no_body) = request.into_parts();
+    if login::is_known(site, &parts).await {
+        html("index.html", &parts.headers)
+    } else {
+        login::redirect(&parts.uri)
+    }
+}
+
+fn html(name: &str, headers: &HeaderMap) -> Response {
+    match Asset::find(name) {
         Some(page) => page.respond(headers),
         None => Refusal::new("not_found", "the page was not built in").into_response(),
     }

@@ -8,11 +8,13 @@
 
 pub mod admission;
 mod app;
+mod audit;
 pub mod auth;
 pub mod client;
 pub mod clock;
 pub mod config;
 pub mod directory;
+pub mod doctor;
 mod drain;
 pub mod healthcheck;
 mod http;

@@ -1,17 +1,21 @@
 //! `fanlight-edge`: serves viewers; also the command-line viewer and the health check.
 
+mod commands;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::commands::{HashPasswordArgs, ShareArgs};
 use anyhow::Context;
 use clap::{Parser, Subcommand};
 use fanlight_bus::{Bus, NatsArgs, NatsConfig};
 use fanlight_edge::client::{self, WatchArgs};
 use fanlight_edge::config::{Defaults, GopCacheArgs};
 use fanlight_edge::healthcheck::{self, HealthcheckArgs};
-use fanlight_edge::{Edge, EdgeArgs, EdgeConfig};
+use fanlight_edge::{Edge, EdgeArgs, EdgeConfig, doctor};
 use fanlight_ops::admin::{self, AdminState};
+use fanlight_ops::doctor::{DoctorFlags, Report};
 use fanlight_ops::exit::{self, ConfigError, ConfigProblem};
 use fanlight_ops::health::Health;
 use fanlight_ops::log::{self, LogArgs};
@@ -38,8 +42,14 @@ struct Cli {
 enum Command {
     /// Watch a stream on the command line: check it, count key pictures, write it to a file
     Watch(WatchArgs),
+    /// Print a line of the users file; the password is read from standard input
+    HashPassword(HashPasswordArgs),
+    /// Print a share link to one camera
+    Share(ShareArgs),
     /// Ask a running service whether it is ready
     Healthcheck(HealthcheckArgs),
+    /// Check ports, NATS, cameras and clocks with the options given, and say what to do
+    Doctor(Box<DoctorArgs>),
 }
 
 #[derive(clap::Args)]
@@ -62,6 +72,15 @@ struct ServeArgs {
     log: LogArgs,
 }
 
+/// `doctor` takes what serving takes.
+#[derive(clap::Args)]
+struct DoctorArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+    #[command(flatten)]
+    flags: DoctorFlags,
+}
+
 fn main() -> ExitCode {
     let cli: Cli = match exit::parse_args() {
         Ok(cli) => cli,
@@ -76,8 +95,11 @@ fn main() -> ExitCode {
     };
     let result = runtime.block_on(async {
         match cli.command {
+            Some(Command::HashPassword(args)) => commands::hash_password(&args),
+            Some(Command::Share(args)) => commands::share(&args),
             Some(Command::Watch(args)) => client::run(args).await,
             Some(Command::Healthcheck(args)) => healthcheck::run(args).await,
+            Some(Command::Doctor(args)) => Ok(examine(&args).await),
             None => serve(cli.serve).await,
         }
     });
@@ -92,6 +114,16 @@ fn fail(error: &anyhow::Error) -> ExitCode {
         fanlight_ops::secret::redact(&format!("{error:#}"))
     );
     ExitCode::from(exit::FAILURE)
+}
+
+async fn examine(args: &DoctorArgs) -> ExitCode {
+    let mut report = Report::new(args.flags);
+    let admin = args.serve.admin_listen;
+    match resolve(&args.serve) {
+        Ok((config, nats)) => doctor::check(&mut report, &config, nats, admin).await,
+        Err(error) => report.bad_configuration(&error),
+    }
+    report.finish("fanlight-edge")
 }
 
 async fn serve(args: ServeArgs) -> anyhow::Result<ExitCode> {

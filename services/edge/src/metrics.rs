@@ -1,6 +1,9 @@
 //! The edge's metrics (names: design contract read by dashboards, alerts and autoscaling).
 //! Handles are resolved once: per edge here, per stream in [`CameraMetrics`].
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -93,6 +93,13 @@ impl FromStr for Authority {
 }
 
 impl Authority {
+    /// The name or address as a URL writes it; `None` when brackets hold no IPv6 address.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        let is_ip = self.host.starts_with('[').then(|| self.ip().is_some());
+        is_ip.unwrap_or(true).then_some(&self.host)
+    }
+
     fn ip(&self) -> Option<IpAddr> {
         let inner = self
             .host

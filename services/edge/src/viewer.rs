@@ -20,13 +20,13 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::control::Control;
-use crate::auth::Grant;
 use crate::clock::unix_ns;
 use crate::hub::{Command, Cursor, Membership};
 use crate::ws::close::Close;
 use crate::ws::frame::{self, Opcode};
 use crate::ws::outbox::{self, MAX_SLICES, Outbox};
 use crate::ws::reader::{Message, Reader};
+use fanlight_auth::Grant;
 
 /// Time between pings.
 pub const PING: Duration = Duration::from_secs(20);
@@ -166,7 +166,7 @@ impl<S: Socket> Viewer<S> {
             stuck_since: None,
             ping_due: now + PING,
             pong_due: None,
-            grant_ends: grant.expires,
+            grant_ends: crate::auth::deadline(grant),
             closing: None,
             allowance: ALLOWANCE,
             allowance_at: now,

@@ -257,10 +257,12 @@ pub struct ErrorBody {
 }
 
 /// Every error code of the public port with its status.
-pub const ERROR_CODES: [(&str, StatusCode); 16] = [
+pub const ERROR_CODES: [(&str, StatusCode); 19] = [
     ("bad_request", StatusCode::BAD_REQUEST),
     ("not_signed_in", StatusCode::UNAUTHORIZED),
+    ("wrong_credentials", StatusCode::UNAUTHORIZED),
     ("camera_not_allowed", StatusCode::FORBIDDEN),
+    ("share_not_allowed", StatusCode::FORBIDDEN),
     ("origin_not_allowed", StatusCode::FORBIDDEN),
     ("host_not_allowed", StatusCode::FORBIDDEN),
     ("unknown_camera", StatusCode::NOT_FOUND),
@@ -269,6 +271,7 @@ pub const ERROR_CODES: [(&str, StatusCode); 16] = [
     ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED),
     ("upgrade_required", StatusCode::UPGRADE_REQUIRED),
     ("too_many_viewers", StatusCode::TOO_MANY_REQUESTS),
+    ("too_many_attempts", StatusCode::TOO_MANY_REQUESTS),
     ("at_capacity", StatusCode::SERVICE_UNAVAILABLE),
     ("camera_at_capacity", StatusCode::SERVICE_UNAVAILABLE),
     ("camera_offline", StatusCode::SERVICE_UNAVAILABLE),

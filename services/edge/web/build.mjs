@@ -64,7 +64,7 @@ const options = {
   logLevel: "warning",
 };
 await build({ ...options, entryPoints: { core: "src/core.ts", jsmpeg: "src/decode/jsmpeg-parts.js" }, plugins: [jsmpegParts] });
-await build({ ...options, entryPoints: { player: "src/player.ts", app: "src/app.ts", worker: "src/worker.ts" }, plugins: [useCore] });
+await build({ ...options, entryPoints: { player: "src/player.ts", app: "src/app.ts", login: "src/login.ts", worker: "src/worker.ts" }, plugins: [useCore] });
 await build({
   absWorkingDir: root,
   entryPoints: { style: "src/style.css" },
@@ -73,7 +73,7 @@ await build({
   minify: true,
   logLevel: "warning",
 });
-for (const file of ["index.html", "favicon.png"]) await cp(at(`src/${file}`), at(`dist/${file}`));
+for (const file of ["index.html", "login.html", "favicon.png"]) await cp(at(`src/${file}`), at(`dist/${file}`));
 const jsmpegLicence = await readFile(at("node_modules/@cycjimmy/jsmpeg-player/LICENSE"), "utf8");
 await writeFile(
   at("dist/licences.txt"),

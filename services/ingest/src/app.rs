@@ -6,10 +6,12 @@ use std::time::Duration;
 use fanlight_bus::{Announcement, Bus, ConnectionState, PublishError, RunId, RunIds, State};
 use fanlight_ops::health::{Condition, Health};
 use fanlight_ops::metrics::{Metrics, NatsMetrics};
+use fanlight_ops::trace;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::cause::Cause;
 use crate::config::CameraConfig;
@@ -96,7 +98,7 @@ impl Ingest {
         tasks.spawn(send(shared.clone()));
         tasks.spawn(answer(shared.clone()));
         tasks.spawn(listen(shared.clone(), heard));
-        tasks.spawn(watch_connection(shared.bus.clone(), nats, connected));
+        tasks.spawn(watch_connection(shared.clone(), nats, connected));
         tasks.spawn(report(shared.clone()));
         let announcer = status::announce(
             shared.bus.clone(),
@@ -230,7 +232,7 @@ impl Driver {
             return false;
         };
         let stream = &self.shared.stream;
-        tracing::warn!(%stream, %rival, "another ingest publishes this camera and started later: standing by");
+        tracing::warn!(camera = %stream.camera, rendition = stream.variant(), %rival, "another ingest publishes this camera and started later: standing by");
         self.apply(Event::RivalLive).await
     }
 
@@ -277,7 +279,7 @@ impl Driver {
     fn wait(&self, delay: Duration, cause: &Cause) {
         self.shared.metrics.restart(cause.kind);
         let (stream, kind) = (&self.shared.stream, cause.kind.label());
-        tracing::warn!(%stream, kind, %cause, retry_in = ?delay, "no picture");
+        tracing::warn!(camera = %stream.camera, rendition = stream.variant(), kind, %cause, retry_in = ?delay, "no picture");
     }
 
     /// Tells everybody what has changed.
@@ -297,7 +299,7 @@ impl Driver {
         // How ffmpeg started and ended, and what is waited for, is logged where it happens.
         if news && state == State::Stalled && self.run.is_some() {
             let (stream, cause) = (&self.shared.stream, cause.map(ToString::to_string));
-            tracing::warn!(%stream, cause, "stalled");
+            tracing::warn!(camera = %stream.camera, rendition = stream.variant(), cause, "stalled");
         }
     }
 }
@@ -361,7 +363,7 @@ async fn answer(shared: Arc<Shared>) {
     let mut requests = match shared.bus.serve_gop(&shared.stream).await {
         Ok(requests) => requests,
         Err(error) => {
-            tracing::error!(stream = %shared.stream, %error, "GOP requests are not answered");
+            tracing::error!(camera = %shared.stream.camera, rendition = shared.stream.variant(), %error, "GOP requests are not answered");
             return;
         }
     };
@@ -373,7 +375,15 @@ async fn answer(shared: Arc<Shared>) {
             return;
         };
         let chunks = shared.gop().replay();
-        replays.spawn(async move {
+        let (stream, messages) = (&shared.stream, chunks.len());
+        let span = tracing::debug_span!(
+            parent: None, "gop_reply",
+            camera = %stream.camera, rendition = stream.variant(), messages
+        );
+        if let Some(from) = request.traceparent() {
+            trace::set_parent(&span, from);
+        }
+        let answer = async move {
             let _permit = permit;
             let replay = async {
                 for chunk in &chunks {
@@ -385,7 +395,8 @@ async fn answer(shared: Arc<Shared>) {
             if let Ok(Err(error)) = tokio::time::timeout(REPLAY_LIMIT, replay).await {
                 tracing::debug!(%error, "GOP replay broken off");
             }
-        });
+        };
+        replays.spawn(answer.instrument(span));
     }
 }
 
@@ -394,7 +405,7 @@ async fn listen(shared: Arc<Shared>, heard: mpsc::Sender<Announcement>) {
     let mut announcements = match shared.bus.subscribe_status().await {
         Ok(announcements) => announcements,
         Err(error) => {
-            tracing::error!(stream = %shared.stream, %error, "other ingests are not heard");
+            tracing::error!(camera = %shared.stream.camera, rendition = shared.stream.variant(), %error, "other ingests are not heard");
             return;
         }
     };
@@ -414,10 +425,16 @@ async fn listen(shared: Arc<Shared>, heard: mpsc::Sender<Announcement>) {
 
 /// Shows the link to the broker in metrics and readiness: ready once connected, whatever comes
 /// later, so that an outage does not restart anything.
-async fn watch_connection(bus: Bus, metrics: NatsMetrics, condition: Condition) {
-    let mut connection = bus.connection();
+async fn watch_connection(shared: Arc<Shared>, metrics: NatsMetrics, condition: Condition) {
+    let mut connection = shared.bus.connection();
+    let mut denied = 0;
     loop {
         let now = connection.borrow_and_update().clone();
+        // The broker refuses long after it was published.
+        shared
+            .metrics
+            .denied(now.publish_denied.saturating_sub(denied));
+        denied = now.publish_denied;
         metrics.set(now.is_connected(), now.reconnects);
         if now.ever_connected {
             condition.set_ok();
@@ -453,7 +470,7 @@ async fn report(shared: Arc<Shared>) {
         last = now;
         let state = shared.status.borrow().state.as_str();
         tracing::info!(
-            stream = %shared.stream, state, packets, bytes, pictures, published,
+            camera = %shared.stream.camera, rendition = shared.stream.variant(), state, packets, bytes, pictures, published,
             seconds = REPORT.as_secs(), "published"
         );
     }

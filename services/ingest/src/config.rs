@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use fanlight_bus::{CameraId, NatsArgs, NatsConfig, Rendition, StreamId};
+use fanlight_ops::doctor::DoctorFlags;
 use fanlight_ops::exit::{ConfigError, ConfigProblem};
 use fanlight_ops::log::LogArgs;
 
@@ -22,11 +23,19 @@ pub use value::{Bitrate, ByteSize, Fps, Remedy, Seconds, Size};
 /// Publishes one camera: ffmpeg's output, a picture a message, to NATS.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "fanlight-ingest", version, max_term_width = 100)]
-pub struct IngestArgs {
+pub struct Cli {
     /// What to do instead of publishing.
     #[command(subcommand)]
     pub command: Option<Command>,
 
+    /// What to publish.
+    #[command(flatten)]
+    pub ingest: IngestArgs,
+}
+
+/// The options of publishing.
+#[derive(Debug, Clone, Parser)]
+pub struct IngestArgs {
     /// Name of the camera: a-z, 0-9 and `-`
     #[arg(long, env = "FANLIGHT_CAMERA", value_name = "ID")]
     pub camera: Option<String>,
@@ -77,6 +86,20 @@ pub enum Command {
         #[arg(long)]
         ready: bool,
     },
+    /// Checks ffmpeg, the camera and NATS with the options given, and says what to do; exit 0 or 1
+    Doctor(Box<DoctorArgs>),
+}
+
+/// `doctor` takes what publishing takes.
+#[derive(Debug, Clone, Args)]
+pub struct DoctorArgs {
+    /// The options to check.
+    #[command(flatten)]
+    pub ingest: IngestArgs,
+
+    /// Its own.
+    #[command(flatten, next_help_heading = "Output")]
+    pub flags: DoctorFlags,
 }
 
 /// Options that all cameras of a process share.

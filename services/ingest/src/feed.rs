@@ -67,7 +67,7 @@ impl Shared {
         self.metrics.dropped(reason, n);
         if let Some(more) = self.drops.allow(reason.label()) {
             let (stream, reason) = (&self.stream, reason.label());
-            tracing::warn!(%stream, reason, messages = n, more, "messages dropped");
+            tracing::warn!(camera = %stream.camera, rendition = stream.variant(), reason, messages = n, more, "messages dropped");
         }
     }
 }
@@ -105,7 +105,7 @@ impl Feed {
             self.gop.picture(raw.pts, raw.key);
         }
         let span = trace::enabled().then(|| {
-            tracing::debug_span!(parent: None, "picture", stream = %self.shared.stream, key = raw.key)
+            tracing::debug_span!(parent: None, "picture", camera = %self.shared.stream.camera, rendition = self.shared.stream.variant(), key = raw.key)
         });
         if raw.key {
             self.describe(raw.format.as_ref());
@@ -153,7 +153,7 @@ impl Feed {
         if outgrown != was_outgrown {
             let stream = &self.shared.stream;
             if outgrown {
-                tracing::warn!(%stream, "the GOP is larger than --gop-cache: who joins waits for the next key picture");
+                tracing::warn!(camera = %stream.camera, rendition = stream.variant(), "the GOP is larger than --gop-cache: who joins waits for the next key picture");
             }
             self.shared
                 .status

@@ -8,6 +8,7 @@
 pub mod app;
 pub mod cause;
 pub mod config;
+pub mod doctor;
 pub mod feed;
 pub mod ffmpeg;
 pub mod gop;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use fanlight_bus::Bus;
-use fanlight_ingest::config::Command;
-use fanlight_ingest::{Ffmpeg, Ingest, IngestArgs, IngestConfig, healthcheck};
+use fanlight_ingest::config::{Cli, Command};
+use fanlight_ingest::{Ffmpeg, Ingest, IngestArgs, IngestConfig, doctor, healthcheck};
 use fanlight_ops::admin::{self, AdminState};
 use fanlight_ops::exit::{self, ConfigError};
 use fanlight_ops::health::Health;
@@ -19,12 +19,15 @@ const GRACE: Duration = Duration::from_millis(4500);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
-    let args: IngestArgs = match exit::parse_args() {
-        Ok(args) => args,
+    let cli: Cli = match exit::parse_args() {
+        Ok(cli) => cli,
         Err(code) => return code,
     };
-    if let Some(Command::Healthcheck { ready }) = args.command {
-        return check(&args, ready).await;
+    let args = cli.ingest;
+    match cli.command {
+        Some(Command::Healthcheck { ready }) => return check(&args, ready).await,
+        Some(Command::Doctor(args)) => return doctor::run(&args).await,
+        None => {}
     }
     let config = match args.validate() {
         Ok(config) => config,
@@ -59,7 +62,7 @@ async fn run(config: IngestConfig, ffmpeg: Ffmpeg, guard: &LogGuard) -> anyhow::
     let metrics = Metrics::new("ingest");
     let health = Health::new();
     tracing::info!(
-        stream = %config.camera.stream, source = %config.camera.source, codec = ?config.camera.codec,
+        camera = %config.camera.stream.camera, rendition = config.camera.stream.variant(), source = %config.camera.source, codec = ?config.camera.codec,
         ffmpeg = ffmpeg.version(), version = env!("CARGO_PKG_VERSION"), "starting"
     );
     let listener = admin::bind(config.admin_listen)

@@ -139,6 +139,11 @@ impl CameraMetrics {
         self.count(&self.publish_errors, error.reason(), 1);
     }
 
+    /// Messages the broker refused for lack of permission.
+    pub fn denied(&self, n: u64) {
+        self.count(&self.publish_errors, PublishError::DENIED, n);
+    }
+
     /// ffmpeg has to be started again.
     pub fn restart(&self, kind: CauseKind) {
         self.count(&self.restarts, kind.label(), 1);

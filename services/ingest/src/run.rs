@@ -3,6 +3,7 @@
 //! Reading never waits for anything but ffmpeg: an undrained pipe freezes the picture.
 
 use std::io;
+use std::process::ExitStatus;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -77,7 +78,9 @@ impl Run {
         shared: &Arc<Shared>,
         run: RunId,
     ) -> Result<Self, Cause> {
-        let span = tracing::info_span!(parent: None, "ffmpeg", stream = %shared.stream, %run);
+        // As grave as the gravest of its lines: no level then parts a line from its camera.
+        let stream = &shared.stream;
+        let span = tracing::error_span!(parent: None, "ffmpeg", camera = %stream.camera, rendition = stream.variant(), %run);
         let spawned = Process::spawn(ffmpeg.program(), args::build(camera, ffmpeg)).await;
         let (process, Pipes { stdout, stderr }) = spawned.map_err(|error| {
             tracing::error!(parent: &span, %error, "ffmpeg not started");
@@ -187,25 +190,13 @@ impl Run {
     /// What is wrong with the stream for good, as far as it shows.
     #[must_use]
     pub fn fault(&self) -> Option<Cause> {
-        match self.chunker.diagnosis()? {
-            Diagnosis::NotTransportStream { .. } => Some(CauseKind::NotMpegTs.into()),
-            Diagnosis::NoVideo { .. } => Some(CauseKind::NoVideo.into()),
-            Diagnosis::UnsupportedVideo { name } => {
-                Some(Cause::with_detail(CauseKind::Codec, name))
-            }
-            _ => None,
-        }
+        fault(&self.chunker)
     }
 
     /// More about the lack of key pictures. Without counts: it is announced at every change.
     #[must_use]
     pub fn no_key_cause(&self) -> Cause {
-        let detail = match self.chunker.diagnosis() {
-            Some(Diagnosis::KeysWithoutTables { .. }) => "they come without PAT and PMT",
-            Some(Diagnosis::KeysWithoutParameterSets { .. }) => "they come without parameter sets",
-            _ => return CauseKind::NoKeyPictures.into(),
-        };
-        Cause::with_detail(CauseKind::NoKeyPictures, detail)
+        no_key_cause(&self.chunker)
     }
 
     /// Ends ffmpeg, publishes what is still complete and tells why it ended.
@@ -226,13 +217,13 @@ impl Run {
         let status = if ending == Ending::Asked {
             // Its last pictures, and room in the pipe for it to end in order.
             tokio::select! {
-                status = process.end(ending) => status,
+                status = process.end(ending).instrument(span.clone()) => status,
                 never = pump(&stdout, &mut chunker) => never,
             }
         } else {
             // A writer that waits for us gets a broken pipe instead.
             drop(stdout);
-            process.end(ending).await
+            process.end(ending).instrument(span.clone()).await
         };
         if tokio::time::timeout(LAST_WORDS, &mut log).await.is_err() {
             log.abort();
@@ -253,26 +244,56 @@ impl Run {
         shared.gop().clear();
         let how = status.map_or_else(|| "not reaped".to_owned(), describe);
         tracing::info!(parent: &span, %how, "ffmpeg ended");
-        let signalled = status.is_some_and(|s| s.code().is_none());
-        let garbage = matches!(
-            chunker.diagnosis(),
-            Some(Diagnosis::NotTransportStream { .. })
-        );
-        if signalled {
-            Cause::with_detail(CauseKind::Killed, how)
-        } else if let Some(cause) = hints.cause(Instant::now()) {
-            // A camera that takes the connection and then says nothing makes ffmpeg 5 speak of
-            // invalid data, after its time-out.
-            let waited = patience.is_some_and(|patience| lived >= patience);
-            if cause.kind == CauseKind::Format && chunker.packets() == 0 && waited {
-                return CauseKind::Timeout.into();
-            }
-            cause
-        } else if garbage {
-            CauseKind::NotMpegTs.into()
-        } else {
-            Cause::with_detail(CauseKind::Exited, how)
+        let waited = patience.is_some_and(|patience| lived >= patience);
+        why_ended(status, &hints, &chunker, waited)
+    }
+}
+
+/// What is wrong with a stream for good, as far as it shows.
+pub(crate) fn fault(chunker: &Chunker) -> Option<Cause> {
+    match chunker.diagnosis()? {
+        Diagnosis::NotTransportStream { .. } => Some(CauseKind::NotMpegTs.into()),
+        Diagnosis::NoVideo { .. } => Some(CauseKind::NoVideo.into()),
+        Diagnosis::UnsupportedVideo { name } => Some(Cause::with_detail(CauseKind::Codec, name)),
+        _ => None,
+    }
+}
+
+/// Why there are no key pictures in a stream.
+pub(crate) fn no_key_cause(chunker: &Chunker) -> Cause {
+    let detail = match chunker.diagnosis() {
+        Some(Diagnosis::KeysWithoutTables { .. }) => "they come without PAT and PMT",
+        Some(Diagnosis::KeysWithoutParameterSets { .. }) => "they come without parameter sets",
+        _ => return CauseKind::NoKeyPictures.into(),
+    };
+    Cause::with_detail(CauseKind::NoKeyPictures, detail)
+}
+
+/// Why an ffmpeg ended. `waited` tells that it lived as long as it waits for the network.
+pub(crate) fn why_ended(
+    status: Option<ExitStatus>,
+    hints: &Hints,
+    chunker: &Chunker,
+    waited: bool,
+) -> Cause {
+    let how = status.map_or_else(|| "not reaped".to_owned(), describe);
+    let garbage = matches!(
+        chunker.diagnosis(),
+        Some(Diagnosis::NotTransportStream { .. })
+    );
+    if status.is_some_and(|s| s.code().is_none()) {
+        Cause::with_detail(CauseKind::Killed, how)
+    } else if let Some(cause) = hints.cause(Instant::now()) {
+        // A camera that takes the connection and then says nothing makes ffmpeg 5 speak of
+        // invalid data, after its time-out.
+        if cause.kind == CauseKind::Format && chunker.packets() == 0 && waited {
+            return CauseKind::Timeout.into();
         }
+        cause
+    } else if garbage {
+        CauseKind::NotMpegTs.into()
+    } else {
+        Cause::with_detail(CauseKind::Exited, how)
     }
 }
 

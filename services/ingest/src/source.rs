@@ -168,6 +168,20 @@ impl Source {
         }
     }
 
+    /// Host and port that ffmpeg will connect to; `None` where there is no network.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<(String, u16)> {
+        let (address, plain, tls) = match self {
+            Self::Rtsp(address) => (address, 554, 322),
+            Self::Http(address) => (address, 80, 443),
+            Self::File(_) | Self::Device(_) | Self::Test => return None,
+        };
+        let url = Url::parse(address.expose()).ok()?;
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        let port = url.port().unwrap_or(if address.tls { tls } else { plain });
+        Some((host, port))
+    }
+
     /// Whether it is reached over a network.
     #[must_use]
     pub fn is_network(&self) -> bool {
@@ -291,6 +305,21 @@ mod tests {
             assert!(!protocols.contains(&"file") && !protocols.contains(&"concat"));
         }
         assert_eq!(Source::File("a".into()).protocols(), Some("file"));
+    }
+
+    #[test]
+    fn the_endpoint_is_the_one_ffmpeg_takes() {
+        for (text, host, port) in [
+            ("rtsp://cam:p%40ss@10.0.0.1/s", "10.0.0.1", 554),
+            ("rtsps://cam.example/s", "cam.example", 322),
+            ("rtsp://[fe80::1]:8554/s", "fe80::1", 8554),
+            ("http://cam/v", "cam", 80),
+            ("https://cam/v", "cam", 443),
+        ] {
+            let found = Source::parse(text).unwrap().endpoint().unwrap();
+            assert_eq!(found, (host.to_owned(), port), "{text}");
+        }
+        assert_eq!(Source::Test.endpoint(), None);
     }
 
     #[test]

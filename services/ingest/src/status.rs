@@ -120,7 +120,7 @@ pub async fn announce(
             // Without a broker the next one will do.
             let announcement = now.announcement(&stream, &instance);
             if let Err(error) = bus.announce(&announcement).await {
-                tracing::debug!(%stream, %error, "not announced");
+                tracing::debug!(camera = %stream.camera, rendition = stream.variant(), %error, "not announced");
             }
             again.reset();
         }

@@ -38,6 +38,7 @@ pub(crate) async fn run(config: Config, ffmpeg: Ffmpeg, guard: &LogGuard) -> any
         health.clone(),
     )?;
     let address = edge.address().context("ask for the page's address")?;
+    let scheme = if edge.is_https() { "https" } else { "http" };
 
     let state = AdminState {
         health: health.clone(),
@@ -47,7 +48,7 @@ pub(crate) async fn run(config: Config, ffmpeg: Ffmpeg, guard: &LogGuard) -> any
     let admin_end = CancellationToken::new();
     let admin_task = tokio::spawn(admin::serve(admin_listener, state, admin_end.clone()));
     for camera in config.cameras {
-        tracing::info!(stream = %camera.stream, source = %camera.source, codec = ?camera.codec, "camera");
+        tracing::info!(camera = %camera.stream.camera, rendition = camera.stream.variant(), source = %camera.source, codec = ?camera.codec, "camera");
         let ingest = Ingest::build(
             camera,
             ffmpeg.clone(),
@@ -58,7 +59,7 @@ pub(crate) async fn run(config: Config, ffmpeg: Ffmpeg, guard: &LogGuard) -> any
         shutdown.spawn("ingest", ingest.run(shutdown.token.clone()));
     }
     // On stdout, apart from the log: it is what the user waits for.
-    println!("Open http://{address}/ in a browser. Ctrl-C ends it.");
+    println!("Open {scheme}://{address}/ in a browser. Ctrl-C ends it.");
 
     let served = edge.run(shutdown.clone()).await;
     // An edge that ends by itself takes the rest with it.

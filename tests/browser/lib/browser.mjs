@@ -9,8 +9,14 @@ const FLAGS = [
   "--host-resolver-rules=MAP cam-lan 127.0.0.1",
 ];
 
-export async function openBrowser(system, flags = []) {
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: [...FLAGS, ...flags] });
+/** `home`: a home folder of its own, with other certificate authorities than the system's. */
+export async function openBrowser(system, flags = [], home = process.env.HOME) {
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    headless: true,
+    args: [...FLAGS, ...flags],
+    env: { ...process.env, HOME: home },
+  });
   system.cleanup.add(() => browser.close());
   return browser;
 }

@@ -62,11 +62,25 @@ export class System {
     return this.#serving("fanlight", "fanlight", args);
   }
 
-  /** `fanlight --config`, with cameras as { id: { url, codec, … } }. */
-  async cameras(cameras, ...args) {
+  /** A folder that is gone at the end. */
+  async folder() {
     const folder = await mkdtemp(path.join(os.tmpdir(), "fanlight-test-"));
     this.cleanup.add(() => rm(folder, { recursive: true, force: true }));
-    const file = path.join(folder, "cameras.yaml");
+    return folder;
+  }
+
+  /** What a command of the edge prints, given `input` on its stdin. */
+  async edgeCommand(args, input = "") {
+    const child = this.start(`fanlight-edge ${args[0]}`, binary("fanlight-edge"), args, { stdin: "pipe" });
+    child.process.stdin.end(input);
+    const code = await child.exited;
+    if (code !== 0) throw new Error(`fanlight-edge ${args[0]} ended with ${code}:\n${child.output}`);
+    return child.output.trim();
+  }
+
+  /** `fanlight --config`, with cameras as { id: { url, codec, … } }. */
+  async cameras(cameras, ...args) {
+    const file = path.join(await this.folder(), "cameras.yaml");
     await writeFile(file, JSON.stringify({ cameras })); // JSON is YAML
     return this.standalone("--config", file, ...args);
   }
@@ -76,7 +90,7 @@ export class System {
     const child = this.start(name, binary(program), [
       "--listen", `127.0.0.1:${port}`, "--admin-listen", `127.0.0.1:${admin}`, ...args,
     ]);
-    const edge = new Edge(child, `http://127.0.0.1:${port}`, port, `http://127.0.0.1:${admin}`, args);
+    const edge = new Edge(child, `${args.includes("--tls-cert") ? "https" : "http"}://127.0.0.1:${port}`, port, `http://127.0.0.1:${admin}`, args);
     await until(`${name} to be ready`, 30_000, async () => {
       if (child.code !== undefined) throw new Error(`${name} ended with ${child.code}:\n${child.output}`);
       return (await fetch(`${edge.admin}/readyz`)).ok;

@@ -6,12 +6,14 @@
     reason = "a test stops at the first fault"
 )]
 
+mod authority;
 mod edge;
 mod ingest;
 mod media;
 mod recorder;
 mod viewer;
 
+pub use authority::{Authority, Pair};
 pub use edge::{Edge, Standalone};
 pub use ingest::Ingest;
 pub use media::{ffmpeg, make_video, video_counts};

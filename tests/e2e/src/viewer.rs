@@ -1,15 +1,20 @@
 //! A WebSocket viewer on tokio-tungstenite.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async, connect_async_tls_with_config,
+};
 
 /// What came over the socket.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +65,25 @@ impl Viewer {
         if let Some(origin) = origin {
             request.headers_mut().insert("origin", header(origin));
         }
+        Self::open(request).await
+    }
+
+    /// Connects with further headers.
+    ///
+    /// # Panics
+    /// When the upgrade is refused.
+    pub async fn connect_with(url: &str, headers: &[(&'static str, String)]) -> Self {
+        let mut request = url.into_client_request().expect("a URL");
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).expect("a header value");
+            request.headers_mut().append(*name, value);
+        }
+        Self::open(request)
+            .await
+            .unwrap_or_else(|status| panic!("{url}: refused with {status:?}"))
+    }
+
+    async fn open(request: Request) -> Result<Self, Option<StatusCode>> {
         match connect_async(request).await {
             Ok((socket, _)) => Ok(Self {
                 socket,
@@ -68,6 +92,38 @@ impl Viewer {
             Err(Error::Http(answer)) => Err(Some(answer.status())),
             Err(_) => Err(None),
         }
+    }
+
+    /// Connects over TLS; the certificate that the server showed comes with it.
+    ///
+    /// # Panics
+    /// When the handshake or the upgrade fails.
+    pub async fn connect_tls(
+        url: &str,
+        protocol: Option<&str>,
+        trust: Arc<ClientConfig>,
+    ) -> (Self, Vec<u8>) {
+        let mut request = url.into_client_request().expect("a URL");
+        if let Some(protocol) = protocol {
+            let header = HeaderValue::from_str(protocol).expect("a header value");
+            request
+                .headers_mut()
+                .insert("sec-websocket-protocol", header);
+        }
+        let connector = Some(Connector::Rustls(trust));
+        let (socket, _) = connect_async_tls_with_config(request, None, true, connector)
+            .await
+            .unwrap_or_else(|error| panic!("{url}: {error}"));
+        let MaybeTlsStream::Rustls(stream) = socket.get_ref() else {
+            panic!("{url} is not under TLS");
+        };
+        let shown = stream.get_ref().1.peer_certificates().expect("verified");
+        let shown = shown[0].to_vec();
+        let viewer = Self {
+            socket,
+            upgraded: Instant::now(),
+        };
+        (viewer, shown)
     }
 
     /// The next thing that comes; pings are answered by the library and passed over.

@@ -18,6 +18,12 @@ pub struct Response {
 }
 
 impl Response {
+    /// Reads an answer's bytes, which end with the connection.
+    #[must_use]
+    pub fn parse(all: &[u8]) -> Option<Self> {
+        parse(all)
+    }
+
     /// The body as text.
     #[must_use]
     pub fn text(&self) -> String {

@@ -4,26 +4,33 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
 use super::Site;
 use super::client::Client;
 use super::refusal::Refusal;
-use super::watch::{self, Asker};
+use super::watch::Asker;
 use crate::wire::CameraList;
 
 pub(super) async fn cameras(State(site): State<Arc<Site>>, request: Request) -> Response {
-    let grant = match site.auth.grant(request.headers()) {
+    let (parts, _no_body) = request.into_parts();
+    let Some(client) = parts.extensions.get::<Client>() else {
+        return Refusal::not_signed_in().into_response();
+    };
+    let asker = Asker {
+        site: &site,
+        client,
+        headers: &parts.headers,
+        query: parts.uri.query(),
+    };
+    let grant = match asker.grant().await {
         Ok(grant) => grant,
-        Err(_) => return watch::not_signed_in().into_response(),
+        Err(refusal) => return refusal.into_response(),
     };
     let mut cameras = site.directory.list(|stream| site.hubs.viewers(stream));
-    cameras.retain(|view| {
-        view.camera
-            .parse()
-            .is_ok_and(|id| grant.cameras.contains(&id))
-    });
+    cameras.retain(|view| grant.cameras.contains(&view.camera));
     fresh(Json(CameraList { cameras }))
 }
 
@@ -32,28 +39,28 @@ pub(super) async fn camera(
     Path(camera): Path<String>,
     request: Request,
 ) -> Response {
-    let client = request.extensions().get::<Client>().cloned();
     let (parts, _no_body) = request.into_parts();
-    match one(&site, &camera, client, &parts.headers).await {
+    match one(&site, &camera, &parts).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-async fn one(
-    site: &Site,
-    camera: &str,
-    client: Option<Client>,
-    headers: &HeaderMap,
-) -> Result<Response, Refusal> {
-    let stream = super::stream(camera, None)?;
+async fn one(site: &Site, camera: &str, request: &Parts) -> Result<Response, Refusal> {
+    let client = request.extensions.get::<Client>();
     let client = client.ok_or_else(Refusal::unknown_camera)?;
     let asker = Asker {
         site,
-        client: &client,
-        headers,
+        client,
+        headers: &request.headers,
+        query: request.uri.query(),
     };
-    asker.grant(&stream)?;
+    let Ok(stream) = super::stream(camera, None) else {
+        // no name of a camera: still nobody's business who may not watch anything
+        asker.grant().await?;
+        return Err(Refusal::unknown_camera());
+    };
+    let grant = asker.grant_for(&stream).await?;
     if site.directory.wait_state(&stream).await.is_none() {
         return Err(asker.unknown());
     }
@@ -62,13 +69,13 @@ async fn one(
     let mut view = index
         .map(|i| views.swap_remove(i))
         .ok_or_else(Refusal::unknown_camera)?;
-    let refused =
-        super::guard::origin(site, &client, headers).and_then(|()| asker.would_enter(&stream));
+    let refused = super::guard::origin(site, client, &request.headers)
+        .and_then(|()| asker.would_enter(&stream, &grant));
     view.refusal = refused.err().map(Refusal::view);
     Ok(fresh(Json(view)))
 }
 
-fn fresh(body: impl IntoResponse) -> Response {
+pub(super) fn fresh(body: impl IntoResponse) -> Response {
     let mut response = body.into_response();
     let no_store = HeaderValue::from_static("no-store");
     response

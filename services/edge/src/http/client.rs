@@ -13,6 +13,8 @@ use crate::origin::{Authority, Own};
 pub(crate) struct Ends {
     pub(crate) remote: SocketAddr,
     pub(crate) local: SocketAddr,
+    /// TLS ends here.
+    pub(crate) tls: bool,
 }
 
 /// An entry of `--trusted-proxies`: an address or a network such as `10.0.0.0/8`.
@@ -67,6 +69,8 @@ pub(crate) struct Client {
     authority: Option<Authority>,
     scheme: Option<String>,
     local: IpAddr,
+    /// Straight from a trusted proxy.
+    pub(crate) proxied: bool,
 }
 
 impl Client {
@@ -78,10 +82,11 @@ impl Client {
         let mut client = Self {
             address: remote,
             authority: host.and_then(|h| h.parse().ok()),
-            scheme: None,
+            scheme: ends.tls.then(|| "https".to_owned()),
             local: ends.local.ip(),
+            proxied: trusted(remote),
         };
-        if !trusted(remote) {
+        if !client.proxied {
             return client;
         }
         // Each proxy appends whom it heard from, so the last entry that is no proxy of ours is
@@ -98,10 +103,15 @@ impl Client {
         if let Some(host) = words(headers, "x-forwarded-host").last() {
             client.authority = host.parse().ok();
         }
-        client.scheme = words(headers, "x-forwarded-proto")
-            .last()
-            .map(|scheme| scheme.to_ascii_lowercase());
+        if let Some(scheme) = words(headers, "x-forwarded-proto").last() {
+            client.scheme = Some(scheme.to_ascii_lowercase());
+        }
         client
+    }
+
+    /// Whether the client came by https: to us, or as far as a trusted proxy says.
+    pub(crate) fn is_https(&self) -> bool {
+        self.scheme.as_deref() == Some("https")
     }
 
     pub(crate) fn own(&self) -> Own<'_> {
@@ -144,6 +154,7 @@ mod tests {
         let ends = Ends {
             remote: SocketAddr::new(remote.parse().unwrap(), 1000),
             local: "192.168.1.5:8103".parse().unwrap(),
+            tls: false,
         };
         let proxies: Vec<_> = proxies.iter().map(|p| p.parse().unwrap()).collect();
         Client::of(ends, &Uri::from_static("/"), &headers, &proxies)

@@ -1,4 +1,4 @@
-//! One TCP connection under hyper: ends it when its client takes nothing for too long, which
+//! One connection under hyper: ends it when its client takes nothing for too long, which
 //! hyper itself does not.
 
 use std::io::{self, IoSlice};
@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Sleep, sleep};
 
+use super::tls::Stream;
 use crate::viewer::{STUCK, Socket};
 
 /// Kernel memory for what a client has not taken; Linux doubles it. Left alone it grows to
@@ -47,20 +48,20 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Conn {
-    stream: TcpStream,
+    stream: Stream,
     /// Runs while the client takes nothing.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl Conn {
-    pub(super) fn new(stream: TcpStream) -> Self {
+    pub(super) fn new(stream: Stream) -> Self {
         Self {
             stream,
             stuck: None,
         }
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
+    pub(super) fn into_stream(self) -> Stream {
         self.stream
     }
 

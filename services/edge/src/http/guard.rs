@@ -21,6 +21,7 @@ pub(super) async fn guard(
     };
     let client = Client::of(ends, request.uri(), request.headers(), &site.proxies);
     let origin = request.headers().get(header::ORIGIN).cloned();
+    let https = client.is_https();
     let checked = check(&site, &client, &request);
     let mut response = match checked {
         Ok(()) => {
@@ -29,7 +30,7 @@ pub(super) async fn guard(
         }
         Err(refusal) => refusal.into_response(),
     };
-    finish(&site, origin.as_ref(), &mut response);
+    finish(&site, origin.as_ref(), https, &mut response);
     response
 }
 
@@ -80,11 +81,20 @@ pub(super) fn origin(site: &Site, client: &Client, headers: &HeaderMap) -> Resul
     Err(Refusal::new("origin_not_allowed", message))
 }
 
-fn finish(site: &Site, origin: Option<&HeaderValue>, response: &mut Response) {
+fn finish(site: &Site, origin: Option<&HeaderValue>, https: bool, response: &mut Response) {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return;
     }
+    let denied = response.status() == StatusCode::UNAUTHORIZED;
     let headers = response.headers_mut();
+    if denied && site.gate.mode() == "jwt" {
+        let challenge = HeaderValue::from_static("Bearer realm=\"fanlight\"");
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    if https {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
     headers.insert(header::CONTENT_SECURITY_POLICY, site.policy.clone());
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

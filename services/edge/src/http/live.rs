@@ -8,7 +8,8 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use fanlight_bus::State as CameraIs;
@@ -34,9 +35,8 @@ pub(super) async fn live(
     Path(camera): Path<String>,
     request: Request,
 ) -> Response {
-    let client = request.extensions().get::<Client>().cloned();
     let (parts, _no_body) = request.into_parts();
-    match begin(&site, &camera, client, &parts.headers).await {
+    match begin(&site, &camera, &parts).await {
         Ok(response) => {
             site.metrics.connection("accepted");
             response
@@ -48,18 +48,15 @@ pub(super) async fn live(
     }
 }
 
-async fn begin(
-    site: &Arc<Site>,
-    camera: &str,
-    client: Option<Client>,
-    headers: &HeaderMap,
-) -> Result<Response, Refusal> {
-    let stream = super::stream(camera, None)?;
+async fn begin(site: &Arc<Site>, camera: &str, request: &Parts) -> Result<Response, Refusal> {
+    let client = request.extensions.get::<Client>();
     let client = client.ok_or_else(Refusal::unknown_camera)?;
+    let stream = super::stream(camera, None)?;
     let admitted = Asker {
         site,
-        client: &client,
-        headers,
+        client,
+        headers: &request.headers,
+        query: request.uri.query(),
     }
     .admit(&stream)
     .await?;
@@ -75,7 +72,7 @@ async fn begin(
     } = admitted;
     let membership = site.hubs.join(&stream, state);
     let coming = Coming::new(site, &membership, &grant, address, "http");
-    let expires = grant.expires;
+    let expires = crate::auth::deadline(&grant);
     let mut revoked = grant.revoked;
     let ends = async move {
         let expired = async {

@@ -31,7 +31,7 @@ impl Refusal {
         }
     }
 
-    fn after(mut self, seconds: u64) -> Self {
+    pub(crate) fn after(mut self, seconds: u64) -> Self {
         self.retry_after = Some(seconds);
         self
     }
@@ -41,6 +41,14 @@ impl Refusal {
             "unknown_camera",
             "no camera of this name; /api/cameras lists them",
         )
+    }
+
+    pub(crate) fn not_signed_in() -> Self {
+        Self::new("not_signed_in", "sign in to watch")
+    }
+
+    pub(crate) fn camera_not_allowed() -> Self {
+        Self::new("camera_not_allowed", "you may not watch this camera")
     }
 
     pub(crate) fn starting() -> Self {
@@ -74,6 +82,11 @@ impl Refusal {
             Full::Address => Self::new(
                 "too_many_viewers",
                 "too many viewers come from your address",
+            )
+            .after(10),
+            Full::User => Self::new(
+                "too_many_viewers",
+                "you are watching too many times already",
             )
             .after(10),
         }

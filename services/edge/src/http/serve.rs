@@ -1,7 +1,7 @@
 //! Accepts connections and runs HTTP on each, within limits of number and time.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,11 +12,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::Site;
 use super::client::Ends;
-use super::conn::{Conn, accepted};
+use super::conn::{self, Conn, accepted};
+use super::tls::{self, Certificate, Stream, TlsConfig};
 
 /// Connections that are not viewers (yet): requests, pages, half-open handshakes.
 const MAX_OPEN: usize = 4096;
@@ -36,19 +38,86 @@ const MAX_HEADERS: usize = 64;
 /// Pause when the system has no file descriptors left.
 const EXHAUSTED: Duration = Duration::from_millis(50);
 
+/// What is listened on.
+#[derive(Debug)]
+pub(crate) struct Listeners {
+    public: TcpListener,
+    certificate: Option<Arc<Certificate>>,
+    redirect: Option<(TcpListener, u16)>,
+}
+
+/// Opens the listeners.
+///
+/// # Errors
+/// Which address could not be had, and why.
+pub(crate) fn listen(
+    address: SocketAddr,
+    tls: Option<&TlsConfig>,
+) -> Result<Listeners, (SocketAddr, std::io::Error)> {
+    let open = |at: SocketAddr| conn::listen(at).map_err(|error| (at, error));
+    let public = open(address)?;
+    let port = public.local_addr().map_or(address.port(), |a| a.port());
+    let redirect = tls.and_then(|tls| tls.redirect).map(|redirect| {
+        let listener = open(redirect.listen)?;
+        Ok((listener, redirect.port.unwrap_or(port)))
+    });
+    Ok(Listeners {
+        public,
+        certificate: tls.map(|tls| Arc::clone(&tls.certificate)),
+        redirect: redirect.transpose()?,
+    })
+}
+
+impl Listeners {
+    /// Of the public one.
+    pub(crate) fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.public.local_addr()
+    }
+}
+
+/// What connections of all listeners share.
+#[derive(Clone)]
+struct Shared {
+    open: Arc<Semaphore>,
+    addresses: Arc<Addresses>,
+    tracker: TaskTracker,
+    end: CancellationToken,
+}
+
 /// Serves until `end` is cancelled; connections are then closed as soon as their request is
 /// answered.
-pub(crate) async fn serve(site: Arc<Site>, listener: TcpListener, end: CancellationToken) {
+pub(crate) async fn serve(site: Arc<Site>, listeners: Listeners, end: CancellationToken) {
+    let shared = Shared {
+        open: Arc::new(Semaphore::new(MAX_OPEN)),
+        addresses: Arc::default(),
+        tracker: site.shutdown.tracker.clone(),
+        end: end.clone(),
+    };
+    let tracker = &shared.tracker;
+    if let Some(certificate) = &listeners.certificate {
+        tracker.spawn(Arc::clone(certificate).follow(end));
+    }
+    if let Some((listener, port)) = listeners.redirect {
+        let router = super::redirect::router(port);
+        tracker.spawn(accept(listener, router, None, shared.clone()));
+    }
     let router = super::router(&site);
-    let open = Arc::new(Semaphore::new(MAX_OPEN));
-    let addresses = Arc::new(Addresses::default());
+    accept(listeners.public, router, listeners.certificate, shared).await;
+}
+
+async fn accept(
+    listener: TcpListener,
+    router: axum::Router,
+    certificate: Option<Arc<Certificate>>,
+    shared: Shared,
+) {
     let failures = Throttle::new(Duration::from_secs(10));
     loop {
         let connection = tokio::select! {
-            () = end.cancelled() => return,
-            connection = next(&listener, &open) => connection,
+            () = shared.end.cancelled() => return,
+            connection = next(&listener, &shared.open) => connection,
         };
-        let (stream, ends, permit) = match connection {
+        let (stream, mut ends, permit) = match connection {
             Ok(connection) => connection,
             Err(error) => {
                 if let Some(suppressed) = failures.allow("accept") {
@@ -59,16 +128,27 @@ pub(crate) async fn serve(site: Arc<Site>, listener: TcpListener, end: Cancellat
             }
         };
         let remote = ends.remote.ip().to_canonical();
-        let Some(place) = Addresses::enter(&addresses, remote) else {
+        let Some(place) = Addresses::enter(&shared.addresses, remote) else {
             if let Some(suppressed) = failures.allow("address") {
                 tracing::warn!(%remote, suppressed, "connection refused: too many of one address");
             }
             continue;
         };
         accepted(&stream);
-        let (router, end) = (router.clone(), end.clone());
-        site.shutdown.tracker.spawn(async move {
-            connection_of(stream, ends, router, end).await;
+        let (router, end) = (router.clone(), shared.end.clone());
+        let certificate = certificate.clone();
+        ends.tls = certificate.is_some();
+        shared.tracker.spawn(async move {
+            let stream = match certificate {
+                None => Ok(Stream::Plain(stream)),
+                Some(certificate) => Box::pin(tls::accept(stream, &certificate)).await,
+            };
+            match stream {
+                Ok(stream) => connection_of(stream, ends, router, end).await,
+                Err(error) => {
+                    tracing::debug!(%error, remote = %ends.remote, "no tls handshake");
+                }
+            }
             drop((place, permit));
         });
     }
@@ -82,15 +162,11 @@ async fn next(
     let permit = permit.map_err(std::io::Error::other)?;
     let (stream, remote) = listener.accept().await?;
     let local = stream.local_addr()?;
-    Ok((stream, Ends { remote, local }, permit))
+    let tls = false;
+    Ok((stream, Ends { remote, local, tls }, permit))
 }
 
-async fn connection_of(
-    stream: TcpStream,
-    ends: Ends,
-    router: axum::Router,
-    end: CancellationToken,
-) {
+async fn connection_of(stream: Stream, ends: Ends, router: axum::Router, end: CancellationToken) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ends);
         router.clone().oneshot(request)

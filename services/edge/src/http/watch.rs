@@ -6,6 +6,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use fanlight_auth::{Asked, Grant, How};
 use fanlight_bus::StreamId;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -16,8 +17,9 @@ use super::Site;
 use super::client::Client;
 use super::conn::Conn;
 use super::refusal::Refusal;
-use crate::admission::Permit;
-use crate::auth::Grant;
+use super::tls::Stream;
+use crate::admission::{self, Permit};
+use crate::audit;
 use crate::hub::{Command, Membership};
 use crate::viewer::{End, Viewer};
 use crate::wire::CameraState;
@@ -49,15 +51,12 @@ pub(super) async fn default(site: Arc<Site>, request: Request) -> Response {
     upgrade(site, stream, request).await
 }
 
-pub(super) fn not_signed_in() -> Refusal {
-    Refusal::new("not_signed_in", "sign in to watch")
-}
-
 /// One request that asks for a stream.
 pub(super) struct Asker<'a> {
     pub(super) site: &'a Site,
     pub(super) client: &'a Client,
     pub(super) headers: &'a HeaderMap,
+    pub(super) query: Option<&'a str>,
 }
 
 /// Somebody who may watch.
@@ -69,17 +68,32 @@ pub(super) struct Admitted {
 }
 
 impl Asker<'_> {
-    /// The grant, if it is for this camera.
-    pub(super) fn grant(&self, stream: &StreamId) -> Result<Grant, Refusal> {
-        let grant = self.site.auth.grant(self.headers);
-        let grant = grant.map_err(|_| not_signed_in())?;
-        if grant.cameras.contains(&stream.camera) {
+    pub(super) fn asked(&self) -> Asked<'_> {
+        Asked {
+            headers: self.headers,
+            query: self.query,
+            from_trusted_proxy: self.client.proxied,
+        }
+    }
+
+    /// What the sender may watch.
+    pub(super) async fn grant(&self) -> Result<Grant, Refusal> {
+        let grant = self.site.gate.grant(&self.asked()).await;
+        grant.map_err(|denied| {
+            audit::denied(self.site, self.client.address, denied);
+            Refusal::not_signed_in()
+        })
+    }
+
+    /// The grant, if it is for this camera. Whether there is such a camera is no business of
+    /// somebody who may not watch it.
+    pub(super) async fn grant_for(&self, stream: &StreamId) -> Result<Grant, Refusal> {
+        let grant = self.grant().await?;
+        if grant.cameras.contains(stream.camera.as_str()) {
             Ok(grant)
         } else {
-            Err(Refusal::new(
-                "camera_not_allowed",
-                "you may not watch this camera",
-            ))
+            audit::not_allowed(self.site, self.client.address, &grant, &stream.camera);
+            Err(Refusal::camera_not_allowed())
         }
     }
 
@@ -92,14 +106,22 @@ impl Asker<'_> {
         }
     }
 
-    pub(super) fn would_enter(&self, stream: &StreamId) -> Result<(), Refusal> {
+    pub(super) fn would_enter(&self, stream: &StreamId, grant: &Grant) -> Result<(), Refusal> {
         if self.site.is_draining() {
             return Err(Refusal::draining());
         }
-        let admission = &self.site.admission;
-        admission
-            .would_enter(&stream.camera, self.client.address)
-            .map_err(Refusal::full)
+        let entered = self.site.admission.would_enter(self.at_door(stream, grant));
+        entered.map_err(Refusal::full)
+    }
+
+    fn at_door<'b>(&self, stream: &'b StreamId, grant: &'b Grant) -> admission::Asker<'b> {
+        // Guests of a share link are not who made it, and count by address.
+        let known = !matches!(grant.how, How::Anonymous | How::Share);
+        admission::Asker {
+            camera: &stream.camera,
+            address: self.client.address,
+            user: known.then_some(&grant.who),
+        }
     }
 
     /// All that must hold before somebody watches.
@@ -108,15 +130,12 @@ impl Asker<'_> {
         if self.site.is_draining() {
             return Err(Refusal::draining());
         }
-        let grant = self.grant(stream)?;
+        let grant = self.grant_for(stream).await?;
         let state = self.site.directory.wait_state(stream).await;
         let state = state.ok_or_else(|| self.unknown())?;
         let address = self.client.address;
-        let permit = self
-            .site
-            .admission
-            .enter(&stream.camera, address)
-            .map_err(Refusal::full)?;
+        let entered = self.site.admission.enter(self.at_door(stream, &grant));
+        let permit = entered.map_err(Refusal::full)?;
         Ok(Admitted {
             grant,
             permit,
@@ -176,6 +195,7 @@ async fn begin(
         site,
         client,
         headers: &request.headers,
+        query: request.uri.query(),
     };
     let admitted = asker.admit(stream).await?;
     let membership = site.hubs.join(stream, Arc::clone(&admitted.state));
@@ -208,7 +228,7 @@ async fn watch(
     site: &Site,
     admitted: Admitted,
     membership: Membership,
-    socket: tokio::net::TcpStream,
+    socket: Stream,
     v1: bool,
     early: &[u8],
 ) {
@@ -230,8 +250,7 @@ async fn watch(
         if v1 { "fanlight.v1" } else { "plain" },
     );
     let viewer = Viewer::new(socket, membership, &grant, v1);
-    let span =
-        tracing::debug_span!(parent: None, "viewer", stream = %came.stream, viewer = came.viewer);
+    let span = tracing::debug_span!(parent: None, "viewer", camera = %came.stream.camera, rendition = came.stream.variant(), viewer = came.viewer);
     let end = Box::pin(viewer.run(early)).instrument(span).await;
     drop(permit);
     came.left(site, end);
@@ -257,7 +276,8 @@ impl Coming {
         let viewer = site.viewer_number();
         tracing::info!(
             viewer,
-            stream = %hub.stream(),
+            camera = %hub.stream().camera,
+            rendition = hub.stream().variant(),
             remote = %address,
             who = %grant.who,
             protocol,
@@ -277,7 +297,8 @@ impl Coming {
         site.metrics.disconnect(reason);
         tracing::info!(
             viewer = self.viewer,
-            stream = %self.stream,
+            camera = %self.stream.camera,
+            rendition = self.stream.variant(),
             remote = %self.address,
             reason,
             seconds = self.since.elapsed().as_secs(),

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use rand::RngExt;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
+use tracing::Span;
 
 use super::{Assembler, Frame, Hub, REPLIES_KIB, Shared, Verdict, lock};
 
@@ -32,12 +33,12 @@ pub(super) async fn run(shared: Arc<Shared>, hub: Arc<Hub>) {
     let subscription = match shared.bus.subscribe(&hub.stream).await {
         Ok(subscription) => subscription,
         Err(error) => {
-            tracing::warn!(stream = %hub.stream, %error, "not subscribed");
+            tracing::warn!(camera = %hub.stream.camera, rendition = hub.stream.variant(), %error, "not subscribed");
             return;
         }
     };
     shared.metrics.subscriptions.inc();
-    tracing::debug!(stream = %hub.stream, "subscribed");
+    tracing::debug!(camera = %hub.stream.camera, rendition = hub.stream.variant(), "subscribed");
     let connection = shared.bus.connection();
     let reconnects = connection.borrow().reconnects;
     let metrics = Arc::clone(&shared.metrics);
@@ -63,7 +64,7 @@ pub(super) async fn run(shared: Arc<Shared>, hub: Arc<Hub>) {
         feed.publish().await;
     }
     metrics.subscriptions.dec();
-    tracing::debug!(%stream, "unsubscribed");
+    tracing::debug!(camera = %stream.camera, rendition = stream.variant(), "unsubscribed");
 }
 
 struct Feed {
@@ -82,20 +83,24 @@ struct Feed {
 enum Ask {
     Idle,
     /// Waits for its turn.
-    Queued(BoxFuture<'static, Option<(GopReply, OwnedSemaphorePermit)>>),
+    Queued(BoxFuture<'static, Option<Asked>>),
     /// The reply comes; live chunks are held back until it is complete.
     Open {
         reply: GopReply,
         until: Instant,
         held: Vec<Chunk>,
         held_bytes: usize,
-        _permit: OwnedSemaphorePermit,
+        _asked: (OwnedSemaphorePermit, Span),
     },
 }
 
+/// A request that is out: its reply, its share of what may be in flight, and its span, which
+/// ends with it.
+type Asked = (GopReply, OwnedSemaphorePermit, Span);
+
 enum Event {
     Live(Option<Result<Chunk, BadMessage>>),
-    Asked(Option<(GopReply, OwnedSemaphorePermit)>),
+    Asked(Option<Asked>),
     Reply(Option<GopEvent>),
     ReplyOverdue,
     Crowd,
@@ -138,13 +143,13 @@ impl Feed {
         match event {
             Event::Live(Some(chunk)) => self.live(chunk),
             Event::Live(None) => return false,
-            Event::Asked(Some((reply, permit))) => {
+            Event::Asked(Some((reply, permit, span))) => {
                 self.ask = Ask::Open {
                     reply,
                     until: Instant::now() + REPLY_LIMIT,
                     held: Vec::new(),
                     held_bytes: 0,
-                    _permit: permit,
+                    _asked: (permit, span),
                 };
             }
             Event::Asked(None) => self.ask = Ask::Idle,
@@ -199,8 +204,13 @@ impl Feed {
                 tokio::time::sleep(delay).await;
             }
             let permit = replies.acquire_many_owned(kib as u32).await.ok()?;
-            let reply = bus.request_gop(&stream).await.ok()?;
-            Some((reply, permit))
+            let span = tracing::debug_span!(
+                parent: None, "gop_request",
+                camera = %stream.camera, rendition = stream.variant(), kib
+            );
+            let from = trace::inject(&span);
+            let reply = bus.request_gop_within(&stream, from.as_deref());
+            Some((reply.await.ok()?, permit, span))
         };
         self.ask = Ask::Queued(turn.boxed());
     }
@@ -249,7 +259,7 @@ impl Feed {
             self.hub.metrics.sequence_gaps.inc();
             if let Some(suppressed) = self.throttle.allow("gap") {
                 let (stream, seq) = (&self.hub.stream, chunk.seq);
-                tracing::warn!(%stream, run = %chunk.run, seq, suppressed, "messages lost, waiting for the next key chunk");
+                tracing::warn!(camera = %stream.camera, rendition = stream.variant(), run = %chunk.run, seq, suppressed, "messages lost, waiting for the next key chunk");
             }
         }
         if matches!(verdict, Verdict::Take | Verdict::TakeAfterGap) {
@@ -258,7 +268,7 @@ impl Feed {
             let mut frame = Frame::new(ring.next(), chunk, time, now);
             frame.live = live;
             frame.trace = chunk.traceparent.as_deref().filter(|_| trace::enabled()).and_then(|from| {
-                let span = tracing::debug_span!(parent: None, "receive", stream = %self.hub.stream, seq = chunk.seq);
+                let span = tracing::debug_span!(parent: None, "receive", camera = %self.hub.stream.camera, rendition = self.hub.stream.variant(), seq = chunk.seq);
                 trace::set_parent(&span, from);
                 trace::inject(&span).map(Into::into)
             });
@@ -285,7 +295,8 @@ impl Feed {
 
     fn complain(&self, bad: &BadMessage) {
         if let Some(suppressed) = self.throttle.allow("bad message") {
-            tracing::warn!(error = %bad, suppressed, "message dropped");
+            let stream = &self.hub.stream;
+            tracing::warn!(camera = %stream.camera, rendition = stream.variant(), error = %bad, suppressed, "message dropped");
         }
     }
 }

@@ -1,4 +1,5 @@
 // The pages of the edge: the wall at /, one camera at /cameras/{camera}, in one document.
+import { own, readAccount, signOut, type Account } from "./access.ts";
 import { CameraPage } from "./camera-page.ts";
 import { Wall } from "./wall.ts";
 import { applyLanguage, applyTheme, language, setLanguage, setTheme, theme, type Theme } from "./prefs.ts";
@@ -23,6 +24,8 @@ class App {
   private readonly skip = h("a", { class: "skip", href: "#content" });
   private readonly lang = h("select", { name: "language" }, h("option", { value: "en" }, "English"), h("option", { value: "zh-CN" }, "简体中文"));
   private readonly theme = h("select", { name: "theme" });
+  private readonly account = h("span", { class: "account" });
+  private who: Account = { user: undefined, canShare: false };
   private readonly server = h("details", { class: "server" });
   private readonly keys = h("footer", { class: "keys" });
 
@@ -40,16 +43,20 @@ class App {
       this.relabel();
     });
     this.theme.addEventListener("change", () => setTheme(this.theme.value as Theme));
-    const header = h("header", {}, brand, this.count, h("div", { class: "tools" }, this.server, this.lang, this.theme));
+    const header = h("header", {}, brand, this.count, h("div", { class: "tools" }, this.account, this.server, this.lang, this.theme));
     document.body.replaceChildren(this.skip, header, this.keys);
     window.addEventListener("popstate", () => this.route());
     document.addEventListener("keydown", (event) => this.onKey(event));
     this.relabel();
     this.route();
+    void readAccount().then((account) => {
+      this.who = account;
+      this.relabel();
+    });
   }
 
   private go(path: string): void {
-    if (location.pathname !== path) history.pushState(null, "", path);
+    if (location.pathname !== path) history.pushState(null, "", own(path));
     this.route();
   }
 
@@ -72,6 +79,11 @@ class App {
     }
     this.keys.before(this.view.element);
     if (from !== undefined) this.view.element.focus();
+    this.showShare();
+  }
+
+  private showShare(): void {
+    if (this.view instanceof CameraPage) this.view.share.element.hidden = !this.who.canShare;
   }
 
   private relabel(): void {
@@ -84,7 +96,17 @@ class App {
     this.theme.value = theme();
     this.keys.textContent = t("ui.keys");
     this.fillServer(t);
+    this.fillAccount(t);
     this.view?.relabel();
+  }
+
+  private fillAccount(t: (key: string) => string): void {
+    this.showShare();
+    const { user } = this.who;
+    if (user === undefined) return;
+    const leave = h("button", { type: "button", class: "button small" }, t("ui.signOut"));
+    leave.addEventListener("click", () => void signOut());
+    this.account.replaceChildren(h("span", {}, user), leave);
   }
 
   /** Another server is opened, not streamed from: its own page needs no permission of this one's policy. */

@@ -1,4 +1,5 @@
 // One camera: the picture large, its figures and its log beside it.
+import { Share, credentials } from "./access.ts";
 import { language } from "./prefs.ts";
 import { FanlightPlayer, clock, h, icon, statRows, timeOfDay, translate, whyText, type LogLine, type Stats } from "./player.js";
 import type { View } from "./app.ts";
@@ -6,6 +7,7 @@ import type { View } from "./app.ts";
 export class CameraPage implements View {
   readonly element = h("main", { class: "camera", id: "content", tabindex: "-1" });
   readonly player: FanlightPlayer;
+  readonly share: Share;
   private readonly heading = h("h1");
   private readonly back = h("a", { class: "back", href: "/" });
   private readonly connect = h("button", { type: "button", class: "button primary" });
@@ -22,7 +24,8 @@ export class CameraPage implements View {
   private copied: number | undefined;
 
   constructor(camera: string, leave: () => void) {
-    this.player = h("fanlight-player", { camera });
+    this.player = h("fanlight-player", { camera, ...Object.fromEntries(credentials) });
+    this.share = new Share(camera);
     this.heading.textContent = camera;
     this.back.addEventListener("click", (event) => {
       event.preventDefault();
@@ -39,7 +42,7 @@ export class CameraPage implements View {
     this.player.addEventListener("statechange", () => this.labelConnect());
     this.player.addEventListener("log", (event) => this.line((event as CustomEvent<LogLine>).detail));
     this.element.append(
-      h("div", { class: "head" }, this.back, this.heading, h("div", { class: "actions" }, this.connect, this.save, this.format)),
+      h("div", { class: "head" }, this.back, this.heading, h("div", { class: "actions" }, this.connect, this.save, this.format, this.share.element)),
       h("div", { class: "view" }, this.player),
       h(
         "aside",
@@ -68,6 +71,7 @@ export class CameraPage implements View {
     this.labelConnect();
     this.save.textContent = t("ui.snapshot");
     this.format.setAttribute("aria-label", t("ui.format"));
+    this.share.relabel();
     this.statsTitle.textContent = t("ui.stats");
     this.logTitle.textContent = t("ui.log");
     this.copy.textContent = t("ui.copy");

@@ -1,5 +1,7 @@
 // The edge's list of cameras, asked every few seconds while somebody looks.
 
+import { own } from "./access.ts";
+
 export interface CameraInfo {
   camera: string;
   state: string;
@@ -35,7 +37,7 @@ export function watchCameras(tell: (listing: Listing) => void): () => void {
 
 async function readCameras(): Promise<Listing> {
   try {
-    const answer = await fetch("/api/cameras", { cache: "no-store", signal: AbortSignal.timeout(5000) });
+    const answer = await fetch(own("/api/cameras"), { cache: "no-store", signal: AbortSignal.timeout(5000) });
     if (answer.status === 401) return { failure: "signedOut" };
     if (!answer.ok) return { failure: "unreachable" };
     return { cameras: parseCameras(await answer.json()) };

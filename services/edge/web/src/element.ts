@@ -40,7 +40,7 @@ const TONES: Partial<Record<Status["name"], string>> = {
 const HOME = new URL(import.meta.url).origin;
 
 export class FanlightPlayer extends HTMLElement {
-  static readonly observedAttributes = ["src", "camera", "rendition", "token", "lang", "paused"];
+  static readonly observedAttributes = ["src", "camera", "rendition", "token", "share", "lang", "paused"];
 
   private session: Session | undefined;
   private readonly lines: LogLine[] = [];
@@ -237,12 +237,14 @@ export class FanlightPlayer extends HTMLElement {
     const base = new URL(this.getAttribute("src") || HOME, location.href);
     const camera = this.camera;
     const rendition = this.getAttribute("rendition");
-    const token = this.getAttribute("token");
     const path = camera ? `/ws/${encodeURIComponent(camera)}${rendition ? `/${encodeURIComponent(rendition)}` : ""}` : "/";
     const socket = new URL(path, base);
     socket.protocol = base.protocol === "https:" ? "wss:" : "ws:";
     const api = new URL(`/api/cameras/${encodeURIComponent(camera)}`, base);
-    if (token) for (const url of [socket, api]) url.searchParams.set("token", token);
+    for (const name of ["token", "share"]) {
+      const value = this.getAttribute(name);
+      if (value) for (const url of [socket, api]) url.searchParams.set(name, value);
+    }
     return { socketUrl: socket.href, apiUrl: api.href, camera };
   }
 

@@ -1,4 +1,5 @@
 // The wall: every camera in a grid; only tiles in view play.
+import { credentials, own } from "./access.ts";
 import { watchCameras, type CameraInfo, type Listing } from "./cameras.ts";
 import { language } from "./prefs.ts";
 import { FanlightPlayer, h, translate } from "./player.js";
@@ -113,7 +114,7 @@ export class Wall implements View {
     }
     cameras.forEach((info, index) => {
       const tile = this.tiles.get(info.camera) ?? this.add(info.camera);
-      const words = info.viewers ? translate(language(), "ui.viewers", { count: info.viewers }) : "";
+      const words = info.viewers ? translate(language(), info.viewers === 1 ? "ui.viewer" : "ui.viewers", { count: info.viewers }) : "";
       if (tile.viewers.textContent !== words) tile.viewers.textContent = words;
       const box = tile.link.parentElement!;
       if (this.grid.children[index] !== box) this.grid.insertBefore(box, this.grid.children[index] ?? null);
@@ -122,9 +123,9 @@ export class Wall implements View {
   }
 
   private add(camera: string): Tile {
-    const player = h("fanlight-player", { camera, paused: true, fit: "contain" });
+    const player = h("fanlight-player", { camera, paused: true, fit: "contain", ...Object.fromEntries(credentials) });
     const viewers = h("span", { class: "viewers" });
-    const link = h("a", { class: "name", href: `/cameras/${encodeURIComponent(camera)}` }, h("span", {}, camera), viewers);
+    const link = h("a", { class: "name", href: own(`/cameras/${encodeURIComponent(camera)}`) }, h("span", {}, camera), viewers);
     link.setAttribute("aria-label", translate(language(), "ui.open", { camera }));
     link.addEventListener("click", (event) => {
       if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;

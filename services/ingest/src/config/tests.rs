@@ -195,10 +195,19 @@ fn yaml_has_the_same_keys() {
 }
 
 #[test]
-fn a_health_check_needs_no_camera() {
-    let args = args(&["healthcheck", "--ready"]);
+fn the_other_commands_need_no_camera_and_doctor_takes_the_services_flags() {
+    let parse = |line: &[&str]| Cli::try_parse_from([&["fanlight-ingest"], line].concat());
+    let cli = parse(&["healthcheck", "--ready", "--admin-listen", "127.0.0.1:1"]).unwrap();
+    assert_eq!(cli.ingest.admin_listen, "127.0.0.1:1");
     assert!(matches!(
-        args.command,
+        cli.command,
         Some(Command::Healthcheck { ready: true })
     ));
+    let line = "doctor --camera gate --input test --fps 5 --admin-listen 127.0.0.1:2 --json";
+    let cli = parse(&line.split(' ').collect::<Vec<_>>()).unwrap();
+    let Some(Command::Doctor(doctor)) = cli.command else {
+        panic!("{line}");
+    };
+    assert!(doctor.flags.json);
+    assert_eq!(doctor.ingest.validate().unwrap().admin_listen.port(), 2);
 }

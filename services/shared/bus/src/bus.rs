@@ -97,9 +97,21 @@ impl Bus {
     /// # Errors
     /// [`BusError::Closed`]. Without a connection the request is lost and no reply comes.
     pub async fn request_gop(&self, stream: &StreamId) -> Result<GopReply, BusError> {
+        self.request_gop_within(stream, None).await
+    }
+
+    /// As [`request_gop`](Self::request_gop), as part of a trace (W3C `traceparent`).
+    ///
+    /// # Errors
+    /// As [`request_gop`](Self::request_gop).
+    pub async fn request_gop_within(
+        &self,
+        stream: &StreamId,
+        traceparent: Option<&str>,
+    ) -> Result<GopReply, BusError> {
         Ok(GopReply(match self {
-            Self::Nats(bus) => Inner::Nats(bus.request_gop(stream).await?),
-            Self::Memory(bus) => Inner::Memory(bus.request_gop(stream)?),
+            Self::Nats(bus) => Inner::Nats(bus.request_gop(stream, traceparent).await?),
+            Self::Memory(bus) => Inner::Memory(bus.request_gop(stream, traceparent)?),
         }))
     }
 

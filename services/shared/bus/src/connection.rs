@@ -26,6 +26,8 @@ pub struct Connection {
     pub slow_consumer_events: u64,
     /// Publishes and subscriptions that the broker refused for lack of permission.
     pub denied: u64,
+    /// The publishes among them.
+    pub publish_denied: u64,
     /// The last error, without credentials.
     pub last_error: Option<String>,
 }
@@ -39,6 +41,7 @@ impl Connection {
             reconnects: 0,
             slow_consumer_events: 0,
             denied: 0,
+            publish_denied: 0,
             last_error: None,
         }
     }

@@ -34,7 +34,11 @@ pub enum PublishError {
 
 impl PublishError {
     /// The closed set of label values for a metric.
-    pub const REASONS: [&'static str; 4] = ["disconnected", "too_large", "closed", "denied"];
+    pub const REASONS: [&'static str; 4] = ["disconnected", "too_large", "closed", Self::DENIED];
+
+    /// Label value for what [`Connection::publish_denied`](crate::Connection::publish_denied)
+    /// counts: no error of a call, since the broker says no later.
+    pub const DENIED: &'static str = "denied";
 
     /// Label value for a metric.
     #[must_use]

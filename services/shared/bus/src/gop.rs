@@ -52,13 +52,14 @@ impl GopRequests {
     /// reply subject cannot be answered and is passed over.
     pub async fn next(&mut self) -> Option<GopRequest> {
         loop {
-            let reply = match self.0.next().await? {
-                Message::Nats(message) => message.reply.map(|r| r.to_string()),
-                Message::Memory(message) => message.reply(),
+            let request = match self.0.next().await? {
+                Message::Nats(message) => nats::decode_request(&message),
+                Message::Memory(message) => message.request(),
             };
-            if let Some(reply) = reply {
+            if let Some((reply, traceparent)) = request {
                 return Some(GopRequest {
                     reply,
+                    traceparent,
                     responder: self.1.clone(),
                 });
             }
@@ -71,10 +72,17 @@ impl GopRequests {
 #[derive(Debug)]
 pub struct GopRequest {
     reply: String,
+    traceparent: Option<String>,
     responder: Responder,
 }
 
 impl GopRequest {
+    /// W3C `traceparent` of the span that asks, where it is traced.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
+    }
+
     /// Sends one message of the GOP.
     ///
     /// # Errors

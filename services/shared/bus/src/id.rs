@@ -132,6 +132,13 @@ impl StreamId {
             rendition: Rendition::main(),
         }
     }
+
+    /// The rendition unless it is `main`: the field `rendition` of a log line, beside `camera`.
+    #[must_use]
+    pub fn variant(&self) -> Option<&str> {
+        let name = self.rendition.as_str();
+        (name != "main").then_some(name)
+    }
 }
 
 impl fmt::Display for StreamId {

@@ -10,6 +10,7 @@ mod bus;
 mod chunk;
 mod config;
 mod connection;
+pub mod diagnose;
 mod error;
 mod gop;
 mod id;

@@ -49,6 +49,7 @@ pub(crate) enum Message {
     Announcement(Box<Announcement>),
     GopRequest {
         reply: String,
+        traceparent: Option<String>,
     },
     End {
         run: Option<RunId>,
@@ -88,9 +89,10 @@ impl Message {
         }
     }
 
-    pub(crate) fn reply(self) -> Option<String> {
+    /// Where to answer, and the trace of who asks.
+    pub(crate) fn request(self) -> Option<(String, Option<String>)> {
         match self {
-            Self::GopRequest { reply } => Some(reply),
+            Self::GopRequest { reply, traceparent } => Some((reply, traceparent)),
             _ => None,
         }
     }
@@ -172,7 +174,11 @@ impl Memory {
         self.subscribe(self.shared.subjects.gop(stream))
     }
 
-    pub(crate) fn request_gop(&self, stream: &StreamId) -> Result<Receiver, BusError> {
+    pub(crate) fn request_gop(
+        &self,
+        stream: &StreamId,
+        traceparent: Option<&str>,
+    ) -> Result<Receiver, BusError> {
         let inbox = format!(
             "_INBOX.{}",
             self.shared.next_inbox.fetch_add(1, Ordering::Relaxed)
@@ -180,6 +186,7 @@ impl Memory {
         let receiver = self.subscribe(inbox.clone())?;
         let request = Message::GopRequest {
             reply: inbox.clone(),
+            traceparent: traceparent.map(str::to_owned),
         };
         let reached = self.send(&self.shared.subjects.gop(stream), request);
         if reached.map_err(|_| BusError::Closed)? == 0 {

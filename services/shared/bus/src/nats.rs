@@ -1,20 +1,22 @@
 //! The bus over NATS: core publish and subscribe, at most once; loss shows in the sequence
 //! numbers. JetStream is not used: late video is no use to a live viewer.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{ConnectOptions, Event, HeaderMap, ServerAddr, StatusCode, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::StreamExt;
+use percent_encoding::percent_decode_str;
 use rand::RngExt;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::connection::{Connection, ConnectionState};
 use crate::memory::QUEUE;
 use crate::{
     Announcement, BadMessage, BusError, Chunk, Credentials, GopEvent, Header, NatsConfig,
-    PublishError, RunId, StreamId, Subjects, TS_PACKET,
+    PublishError, RunId, StreamId, Subjects, TS_PACKET, Tls,
 };
 
 /// Largest payload of one message, whatever the server takes: a bigger message would hold up
@@ -61,12 +63,9 @@ pub(crate) fn check_url(url: &str) -> Result<ServerAddr, String> {
 
 impl Nats {
     pub(crate) async fn connect(config: NatsConfig) -> Result<Self, BusError> {
-        let servers = config
-            .urls
-            .iter()
-            .map(|url| check_url(url).map_err(|e| BusError::Config(format!("--nats-url: {e}"))))
-            .collect::<Result<Vec<_>, _>>()?;
+        let servers = servers(&config.urls)?;
         let (state, connection) = watch::channel(Connection::connecting());
+        let refusals = Mutex::new(Refusals::default());
         let mut options = ConnectOptions::new()
             .name(config.name)
             .retry_on_initial_connect()
@@ -77,24 +76,14 @@ impl Nats {
             .client_capacity(CLIENT_QUEUE)
             .reconnect_delay_callback(reconnect_delay)
             .event_callback(move |event| {
-                note(&state, &event);
+                note(
+                    &state,
+                    &mut refusals.lock().unwrap_or_else(PoisonError::into_inner),
+                    &event,
+                );
                 std::future::ready(())
             });
-        options = match config.credentials {
-            Credentials::None => options,
-            Credentials::Password { user, password } => options.user_and_password(user, password),
-            Credentials::Token(token) => options.token(token),
-            Credentials::NkeySeed(seed) => options.nkey(seed),
-            Credentials::Creds(text) => options
-                .credentials(&text)
-                .map_err(|_| BusError::Config("--nats-creds: not a credentials file".to_owned()))?,
-        };
-        if let Some(ca) = config.tls.ca {
-            options = options.add_root_certificates(ca);
-        }
-        if let Some((cert, key)) = config.tls.client {
-            options = options.add_client_certificate(cert, key);
-        }
+        options = authenticate(options, &servers, config.credentials, config.tls)?;
         let client = options
             .connect(servers)
             .await
@@ -199,14 +188,27 @@ impl Nats {
         self.subscribe(self.subjects.gop(stream)).await
     }
 
-    pub(crate) async fn request_gop(&self, stream: &StreamId) -> Result<Subscriber, BusError> {
+    pub(crate) async fn request_gop(
+        &self,
+        stream: &StreamId,
+        traceparent: Option<&str>,
+    ) -> Result<Subscriber, BusError> {
         let inbox = self.client.new_inbox();
         let replies = self.subscribe(inbox.clone()).await?;
         let subject = self.subjects.gop(stream);
-        self.client
-            .publish_with_reply(subject, inbox, Bytes::new())
-            .await
-            .map_err(|_| BusError::Closed)?;
+        let none = Bytes::new();
+        let sent = match traceparent {
+            None => self.client.publish_with_reply(subject, inbox, none).await,
+            Some(from) => {
+                let mut headers = HeaderMap::new();
+                headers.insert(Header::TRACEPARENT, from);
+                let client = &self.client;
+                client
+                    .publish_with_reply_and_headers(subject, inbox, headers, none)
+                    .await
+            }
+        };
+        sent.map_err(|_| BusError::Closed)?;
         Ok(replies)
     }
 
@@ -246,6 +248,59 @@ impl Nats {
     }
 }
 
+pub(crate) fn servers(urls: &[String]) -> Result<Vec<ServerAddr>, BusError> {
+    let check = |url: &String| {
+        check_url(url).map_err(|error| BusError::Config(format!("--nats-url: {error}")))
+    };
+    urls.iter().map(check).collect()
+}
+
+/// What the URLs say about who we are: the client library reads no userinfo. The first that says
+/// anything speaks for all, as nodes of a cluster share their users.
+fn in_urls(servers: &[ServerAddr]) -> Credentials {
+    let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let found = servers.iter().find_map(|server| {
+        let user = decode(server.username()?);
+        Some(match server.password() {
+            Some(password) => Credentials::Password {
+                user,
+                password: decode(password),
+            },
+            None => Credentials::Token(user),
+        })
+    });
+    found.unwrap_or_default()
+}
+
+/// Puts in who we are and whom we trust.
+pub(crate) fn authenticate(
+    options: ConnectOptions,
+    servers: &[ServerAddr],
+    credentials: Credentials,
+    tls: Tls,
+) -> Result<ConnectOptions, BusError> {
+    let credentials = match credentials {
+        Credentials::None => in_urls(servers),
+        given => given,
+    };
+    let mut options = match credentials {
+        Credentials::None => options,
+        Credentials::Password { user, password } => options.user_and_password(user, password),
+        Credentials::Token(token) => options.token(token),
+        Credentials::NkeySeed(seed) => options.nkey(seed),
+        Credentials::Creds(text) => options
+            .credentials(&text)
+            .map_err(|_| BusError::Config("--nats-creds: not a credentials file".to_owned()))?,
+    };
+    if let Some(ca) = tls.ca {
+        options = options.add_root_certificates(ca);
+    }
+    if let Some((cert, key)) = tls.client {
+        options = options.add_client_certificate(cert, key);
+    }
+    Ok(options)
+}
+
 fn reconnect_delay(attempt: usize) -> Duration {
     // The first attempt after a loss goes out at once: another node of the cluster is up.
     if attempt <= 1 {
@@ -256,8 +311,35 @@ fn reconnect_delay(attempt: usize) -> Duration {
     cap / 2 + cap.mul_f64(rand::rng().random_range(0.0..0.5))
 }
 
-fn note(state: &watch::Sender<Connection>, event: &Event) {
+/// A forbidden subject is refused at every message: told at most every 10 s, with the number of
+/// those in between.
+#[derive(Default)]
+struct Refusals {
+    told: Option<Instant>,
+    since: u64,
+}
+
+impl Refusals {
+    const PERIOD: Duration = Duration::from_secs(10);
+
+    /// `Some(n)` when this one may be told, `n` being those that were not.
+    fn allow(&mut self, now: Instant) -> Option<u64> {
+        if self.told.is_some_and(|told| now - told < Self::PERIOD) {
+            self.since += 1;
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.since))
+    }
+}
+
+fn note(state: &watch::Sender<Connection>, refusals: &mut Refusals, event: &Event) {
     match event {
+        Event::ServerError(error) => {
+            if let Some(suppressed) = refusals.allow(Instant::now()) {
+                tracing::warn!(%error, suppressed, "refused by nats");
+            }
+        }
         Event::SlowConsumer(sid) => tracing::debug!(sid, "a subscription's queue is full"),
         Event::Connected => tracing::info!("connected to nats"),
         Event::Disconnected => tracing::warn!("connection to nats lost"),
@@ -276,14 +358,24 @@ fn note(state: &watch::Sender<Connection>, event: &Event) {
         Event::SlowConsumer(_) => c.slow_consumer_events += 1,
         Event::ServerError(error) => {
             let text = error.to_string();
-            if text.to_ascii_lowercase().contains("permissions violation") {
+            let lower = text.to_ascii_lowercase();
+            if lower.contains("permissions violation") {
                 c.denied += 1;
+                c.publish_denied += u64::from(lower.contains("violation for publish"));
             }
             c.last_error = Some(text);
         }
         Event::ClientError(error) => c.last_error = Some(error.to_string()),
         Event::LameDuckMode | Event::Draining => {}
     });
+}
+
+/// `doctor` asks with an empty message whether it may publish; it means nothing to a reader.
+pub(crate) fn is_probe(message: &async_nats::Message) -> bool {
+    message.payload.is_empty()
+        && message.headers.is_none()
+        && message.reply.is_none()
+        && message.status.is_none()
 }
 
 fn header<'a>(headers: Option<&'a HeaderMap>, name: &'static str) -> Option<&'a str> {
@@ -302,6 +394,13 @@ pub(crate) fn decode_announcement(
         subject: message.subject.to_string(),
         problem: format!("not an announcement: {error}"),
     })
+}
+
+/// Where to answer a GOP request, and the trace of who asks.
+pub(crate) fn decode_request(message: &async_nats::Message) -> Option<(String, Option<String>)> {
+    let from = header(message.headers.as_ref(), Header::TRACEPARENT);
+    let reply = message.reply.as_ref()?;
+    Some((reply.to_string(), from.map(str::to_owned)))
 }
 
 pub(crate) fn decode_gop(message: async_nats::Message) -> GopEvent {
@@ -332,6 +431,30 @@ mod tests {
         let waits: std::collections::HashSet<_> = (0..20).map(|_| reconnect_delay(10)).collect();
         assert!(waits.len() > 10, "no jitter: {waits:?}");
         assert!(waits.iter().all(|w| *w >= RECONNECT_MAX / 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_subject_that_is_refused_again_and_again_is_told_now_and_then() {
+        let mut refusals = Refusals::default();
+        let start = Instant::now();
+        assert_eq!(refusals.allow(start), Some(0));
+        assert!((0..99).all(|_| refusals.allow(start).is_none()));
+        assert_eq!(refusals.allow(start + Refusals::PERIOD), Some(99));
+    }
+
+    #[test]
+    fn the_url_may_say_who_we_are() {
+        let read = |urls: &[&str]| {
+            let urls: Vec<_> = urls.iter().map(|u| (*u).to_owned()).collect();
+            in_urls(&servers(&urls).unwrap())
+        };
+        let found = read(&["nats://a:4222", "nats://edge:p%40ss%2F@b:4222"]);
+        let Credentials::Password { user, password } = found else {
+            panic!("{found:?}");
+        };
+        assert_eq!((user.as_str(), password.as_str()), ("edge", "p@ss/"));
+        assert!(matches!(read(&["nats://tok@a"]), Credentials::Token(t) if t == "tok"));
+        assert!(matches!(read(&["nats://a", "b:4222"]), Credentials::None));
     }
 
     #[test]

@@ -24,7 +24,12 @@ pub(crate) enum Inner {
 impl Inner {
     pub(crate) async fn next(&mut self) -> Option<Message> {
         match self {
-            Self::Nats(subscriber) => subscriber.next().await.map(Message::Nats),
+            Self::Nats(subscriber) => loop {
+                let message = subscriber.next().await?;
+                if !nats::is_probe(&message) {
+                    break Some(Message::Nats(message));
+                }
+            },
             Self::Memory(receiver) => receiver.next().await.map(Message::Memory),
         }
     }

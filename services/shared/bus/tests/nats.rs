@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use fanlight_bus::diagnose::{self, NoAccess};
 use fanlight_bus::{
     Bus, Chunk, Credentials, NatsConfig, PublishError, RunIds, StreamId, Subjects, Tls,
 };
@@ -150,10 +151,11 @@ async fn a_refused_subject_is_counted() {
     connected(&bus).await;
     bus.publish(&gate(), &chunk(0)).await.unwrap();
     let mut link = bus.connection();
-    let seen = timeout(SOON, link.wait_for(|c| c.denied > 0))
+    let seen = timeout(SOON, link.wait_for(|c| c.publish_denied > 0))
         .await
         .expect("counted")
         .unwrap();
+    assert_eq!((seen.denied, seen.publish_denied), (1, 1));
     assert!(
         seen.last_error
             .as_deref()
@@ -183,4 +185,46 @@ async fn the_limit_follows_the_server() {
     let bus = connect(vec![server.url()], Credentials::None).await;
     connected(&bus).await;
     assert_eq!(bus.max_payload(), (65_536 - 4_096) / 188 * 188);
+}
+
+#[tokio::test]
+async fn doctor_learns_what_is_denied_and_readers_notice_nothing() {
+    let users = "authorization { users: [\n\
+        {user: ingest, password: a, permissions: {publish: [\"fanlight.gate.main.ts\"], \
+         subscribe: [\"fanlight.>\", \"_INBOX.>\"]}},\n\
+        {user: edge, password: b}]}\n";
+    let server = NatsServer::start_with(users).await;
+    let password = |user: &str, password: &str| Credentials::Password {
+        user: user.into(),
+        password: password.into(),
+    };
+    let reader = connect(vec![server.url()], password("edge", "b")).await;
+    connected(&reader).await;
+    let mut media = reader.subscribe(&gate()).await.unwrap();
+    assert!(reader.flush(SOON).await);
+
+    let config = |credentials| NatsConfig {
+        urls: vec![server.url()],
+        subjects: Subjects::default(),
+        credentials,
+        tls: Tls::default(),
+        name: "test".into(),
+    };
+    let subjects = ["ts", "status"].map(|kind| format!("fanlight.gate.main.{kind}"));
+    let inside = ["fanlight.gate.main.gop".to_owned(), "other.gop".to_owned()];
+    let access = diagnose::access(config(password("ingest", "a")), &subjects, &inside)
+        .await
+        .unwrap();
+    assert_eq!(access.publish_denied, ["fanlight.gate.main.status"]);
+    assert_eq!(access.subscribe_denied, ["other.gop"]);
+    assert_eq!(access.max_payload, 1 << 20);
+
+    let wrong = diagnose::access(config(password("ingest", "x")), &[], &[]).await;
+    assert_eq!(wrong, Err(NoAccess::Credentials));
+
+    let writer = connect(vec![server.url()], password("edge", "b")).await;
+    connected(&writer).await;
+    writer.publish(&gate(), &chunk(7)).await.unwrap();
+    let first = timeout(SOON, media.next()).await.unwrap().unwrap();
+    assert_eq!(first.expect("the probe is passed over").seq, 7);
 }

@@ -6,6 +6,7 @@
 //! admin listener stops last, so that a draining service still answers `/readyz`.
 
 pub mod admin;
+pub mod doctor;
 pub mod exit;
 pub mod health;
 pub mod log;
