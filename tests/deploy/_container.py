@@ -54,7 +54,7 @@ def build(spec):
             bind(root, path, path, "ro")
         for name in ("bin", "sbin", "lib", "lib64"):
             (root / name).symlink_to(f"usr/{name}")
-        mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", root / "usr/local/bin")
+        mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", root / "usr/local")
     mount("-t", "proc", "proc", place(root, "/proc"))
     mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", place(root, "/dev"))
     for name in DEVICES:
@@ -65,7 +65,7 @@ def build(spec):
         mount("-t", "tmpfs", "-o", "mode=1777", "tmpfs", place(root, path))
     if spec["read_only"]:
         if not spec["image"]:
-            mount("-o", "remount,bind,ro", root / "usr/local/bin")
+            mount("-o", "remount,bind,ro", root / "usr/local")
         mount("-o", "remount,bind,ro", root)
     return root
 

@@ -18,7 +18,7 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).parents[2]
 BINARIES = pathlib.Path(os.environ.get("FANLIGHT_BIN_DIR", ROOT / "target/debug"))
-GATEWAY, PODS, SERVICES = "10.77.0.1", "10.77.{}.{}", "10.96.0.{}"
+SERVICES = "10.96.0.{}"
 CONTAINER = str(pathlib.Path(__file__).with_name("_container.py"))
 USER = 10001
 # What each image brings, where a built image is not given: path in it to path here.
@@ -93,10 +93,12 @@ class Container:
 
     @property
     def pid(self):
-        outer = self.process.pid
-        children = pathlib.Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
-        assert children, f"{self.name} has ended:\n{self.text()[-2000:]}"
-        return int(children[0])
+        children = pathlib.Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        while self.process.poll() is None:
+            if found := children.read_text().split():
+                return int(found[0])
+            time.sleep(0.01)
+        raise AssertionError(f"{self.name} has ended with {self.process.returncode}:\n{self.text()[-2000:]}")
 
     def status(self):
         """Process 1's line of each name in /proc."""
@@ -131,7 +133,8 @@ class Container:
 class Node:
     """A bridge, names in /etc/hosts, and service addresses as kube-proxy makes them with iptables."""
 
-    def __init__(self):
+    def __init__(self, network="10.77.0"):
+        self.network, self.gateway = network, f"{network}.1"
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="fanlight-node-"))
         self.hosts = self.folder / "hosts"
         self.names, self.services, self.containers, self.count = {"localhost": "127.0.0.1"}, {}, [], 1
@@ -139,7 +142,7 @@ class Node:
         run("mount", "-t", "tmpfs", "tmpfs", "/run/netns")
         run("ip", "link", "set", "lo", "up")
         run("ip", "link", "add", "pods", "type", "bridge")
-        run("ip", "address", "add", f"{GATEWAY}/16", "dev", "pods")
+        run("ip", "address", "add", f"{self.gateway}/24", "dev", "pods")
         run("ip", "link", "set", "pods", "up")
         run("ip", "route", "add", SERVICES.format("0/24"), "dev", "pods")
         pathlib.Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
@@ -161,12 +164,12 @@ class Node:
         """A new network namespace with an address on the bridge."""
         self.count += 1
         short = f"p{self.count}"
-        address = PODS.format(self.count // 200, self.count % 200 + 1)
+        address = f"{self.network}.{self.count}"
         run("ip", "netns", "add", short)
         run("ip", "link", "add", short, "type", "veth", "peer", "name", "eth0", "netns", short)
         run("ip", "link", "set", short, "master", "pods", "up")
-        for command in (["link", "set", "lo", "up"], ["address", "add", f"{address}/16", "dev", "eth0"],
-                        ["link", "set", "eth0", "up"], ["route", "add", "default", "via", GATEWAY]):
+        for command in (["link", "set", "lo", "up"], ["address", "add", f"{address}/24", "dev", "eth0"],
+                        ["link", "set", "eth0", "up"], ["route", "add", "default", "via", self.gateway]):
             run("ip", "-n", short, *command)
         return Container(self, name, address, short)
 

@@ -152,6 +152,7 @@ def size(text):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--address", default="127.0.0.1", help="where to listen")
     parser.add_argument("--path", default="/stream")
     parser.add_argument("--codec", choices=["h264", "h265", "h264+audio", "audio"], default="h264")
     parser.add_argument("--size", type=size, default=(640, 480), metavar="WIDTHxHEIGHT")
@@ -191,7 +192,7 @@ def main():
     parent = os.getppid()
     Gst.init(None)
     server = GstRtspServer.RTSPServer.new()
-    server.set_address("127.0.0.1")
+    server.set_address(options.address)
     server.set_service(str(options.port))
 
     factory = GstRtspServer.RTSPMediaFactory.new()
@@ -220,8 +221,8 @@ def main():
     print(
         json.dumps(
             {
-                "url": f"rtsp://{who}127.0.0.1:{port}{options.path}",
-                "open_url": f"rtsp://127.0.0.1:{port}{options.path}",
+                "url": f"rtsp://{who}{options.address}:{port}{options.path}",
+                "open_url": f"rtsp://{options.address}:{port}{options.path}",
                 "port": port,
             }
         ),
