@@ -17,8 +17,8 @@ FOREIGN = {
 }
 DEFAULT_COMMAND = {"haproxy": ["-f", "/usr/local/etc/haproxy/haproxy.cfg"]}
 # Its image cannot be had here; the tests' own RTSP server speaks in its place.
-STAND_IN = {"bluenviron/mediamtx": ["/usr/bin/python3", "/camera.py", "--address", "0.0.0.0", "--port", "8554",
-                                    "--path", "/yard", "--auth", "none"]}
+STAND_IN = {"bluenviron/mediamtx": ["/usr/bin/python3", "/camera.py", "--address", "0.0.0.0",
+                                    "--port", "8554", "--path", "/yard", "--auth", "none"]}
 LEFT_OUT = {"grafana/grafana"}
 
 
@@ -90,7 +90,8 @@ class Compose:
             else:
                 files[target] = (DEPLOY / source).resolve(strict=True)
         for secret in service.get("secrets", []):
-            files[f"/run/secrets/{secret}"] = (DEPLOY / self.file["secrets"][secret]["file"]).resolve(strict=True)
+            source = DEPLOY / self.file["secrets"][secret]["file"]
+            files[f"/run/secrets/{secret}"] = source.resolve(strict=True)
         self.files[name] = files
         uid = int(service.get("user", user).split(":")[0])
         self.containers[name].start(

@@ -68,7 +68,7 @@ class Viewer:
             try:
                 return await connect(f"ws://{name}/ws/{self.camera}", host=address, port=port,
                                      subprotocols=["fanlight.v1"], max_size=None, compression=None,
-                                     open_timeout=20)
+                                     open_timeout=20, additional_headers=self.crowd.headers)
             except (OSError, InvalidHandshake):
                 self.refused += 1
                 await asyncio.sleep(0.5)
@@ -84,8 +84,9 @@ class Viewer:
 
 
 class Crowd(threading.Thread):
-    def __init__(self, service, cameras, count):
+    def __init__(self, service, cameras, count, headers=None):
         super().__init__(daemon=True)
+        self.headers = headers
         self.service, self.stopped, self.failure = service, False, None
         self.viewers = [Viewer(self, cameras[i % len(cameras)]) for i in range(count)]
 

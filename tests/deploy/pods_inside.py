@@ -1,11 +1,13 @@
 """The chart's pods, run with what their specs say; test_pods.py starts this in own namespaces."""
 
+import base64
 import json
 import os
 import pathlib
 import re
 import sys
 import time
+import urllib.request
 
 import pytest
 
@@ -24,8 +26,7 @@ EDGE, NATS = "rel-fanlight-edge", "rel-fanlight-nats"
 VALUES = {
     "cameras": {camera: {"url": "test"} for camera in CAMERAS},
     "ingest": {"defaults": {"size": "320x240", "fps": 10, "bitrate": "200k", "gopSeconds": 1}},
-    "edge": {"auth": {"mode": "none"}, "allowAnonymous": True,
-             **({} if LONG else {"drain": {"delaySeconds": 2, "seconds": 5}})},
+    "edge": {} if LONG else {"drain": {"delaySeconds": 2, "seconds": 5}},
 }
 
 
@@ -81,11 +82,23 @@ def test_urls_reach_the_ingest_by_file_only(cluster):
         assert "FANLIGHT_INPUT" not in pod.environment()
 
 
-def test_the_service_answers(cluster, node):
-    address, port = node.services[EDGE]
+@pytest.fixture(scope="module")
+def signed_in(cluster, node):
+    """A session with the password of the chart's Secret, by any replica for all of them."""
+    url = "http://{}:{}/login".format(*node.services[EDGE])
+    secret = helmchart.named(cluster.objects, "Secret", "-auth")["data"]["admin-password"]
+    body = json.dumps({"name": "admin", "password": base64.b64decode(secret).decode()}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return {"Cookie": answer.headers["Set-Cookie"].split(";")[0]}
+
+
+def test_the_service_shows_cameras_to_those_who_signed_in(node, signed_in):
+    url = "http://{}:{}/api/cameras".format(*node.services[EDGE])
+    assert get(url)[0] == 401
 
     def live():
-        code, body = get(f"http://{address}:{port}/api/cameras", headers={"Host": EDGE})
+        code, body = get(url, headers=signed_in)
         return code == 200 and {c["camera"] for c in json.loads(body)["cameras"] if c["state"] == "live"}
     eventually("both cameras live", lambda: live() == set(CAMERAS))
 
@@ -103,8 +116,8 @@ def viewers_of(pod):
     return sum(float(v) for v in re.findall(r"^fanlight_edge_viewers\{.*\} (\S+)$", text, re.M))
 
 
-def test_a_rollout_restart_loses_no_viewer(cluster, node):
-    crowd = Crowd((*node.services[EDGE], EDGE), CAMERAS, VIEWERS)
+def test_a_rollout_restart_loses_no_viewer(cluster, node, signed_in):
+    crowd = Crowd((*node.services[EDGE], EDGE), CAMERAS, VIEWERS, signed_in)
     crowd.start()
     eventually("all viewers in", lambda: sum(map(viewers_of, pods(cluster, EDGE))) == VIEWERS)
     spread = [viewers_of(p) for p in pods(cluster, EDGE)]
@@ -131,9 +144,9 @@ def test_a_rollout_restart_loses_no_viewer(cluster, node):
     assert max(v.longest for v in viewers) < 3
 
 
-def test_a_restarted_ingest_hands_over(cluster, node):
+def test_a_restarted_ingest_hands_over(cluster, node, signed_in):
     name = "rel-fanlight-ingest-gate"
-    crowd = Crowd((*node.services[EDGE], EDGE), ["gate"], 4)
+    crowd = Crowd((*node.services[EDGE], EDGE), ["gate"], 4, signed_in)
     crowd.start()
     eventually("pictures", lambda: all(v.pictures() > 10 for v in crowd.viewers))
     (old,) = cluster.rollout_restart(name)
