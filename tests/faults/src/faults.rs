@@ -5,6 +5,7 @@ mod camera;
 mod edge;
 mod ffmpeg;
 mod handover;
+mod network;
 mod slow;
 
 use std::pin::Pin;
@@ -46,6 +47,16 @@ pub(crate) fn all() -> Vec<Fault> {
             ffmpeg::garbage
         ),
         fault!(
+            "ffmpeg stops in the middle of a packet",
+            true,
+            ffmpeg::half_packet
+        ),
+        fault!(
+            "ffmpeg closes its output and stays",
+            true,
+            ffmpeg::output_closed
+        ),
+        fault!(
             "camera killed and back after 1 s",
             true,
             camera::killed_and_back
@@ -57,16 +68,41 @@ pub(crate) fn all() -> Vec<Fault> {
         ),
         fault!("camera changes its picture size", true, camera::other_size),
         fault!(
+            "camera has another password for 3 s",
+            false,
+            camera::new_password
+        ),
+        fault!(
             "NATS node killed (3-node cluster)",
             true,
             broker::node_killed
         ),
         fault!("all NATS killed, back after 3 s", true, broker::all_killed),
+        fault!(
+            "network between edges and NATS cut for 30 s",
+            false,
+            network::cut
+        ),
+        fault!(
+            "edge stopped for 15 s at 8 Mbit/s (slow consumer)",
+            false,
+            network::slow_consumer
+        ),
         fault!("edge killed (2 behind haproxy)", true, edge::killed),
         fault!(
             "rolling restart of 3 edges behind haproxy",
             true,
             edge::rolling_restart
+        ),
+        fault!(
+            "rolling restart of 3 edges behind nginx",
+            true,
+            edge::rolling_restart_behind_nginx
+        ),
+        fault!(
+            "logs of ingest and edge are not read",
+            true,
+            edge::logs_blocked
         ),
         fault!(
             "second ingest takes over (rolling update)",
@@ -79,9 +115,15 @@ pub(crate) fn all() -> Vec<Fault> {
             handover::clock_step
         ),
         fault!(
-            "1 stuck and 3 trickling viewers among 40",
-            true,
-            slow::stuck_and_trickling
+            "clock of ingest 1 h ahead, then right again",
+            false,
+            handover::clock_ahead
+        ),
+        fault!("1 stuck and 3 trickling viewers among 40", true, slow::few),
+        fault!(
+            "1 stuck and 20 trickling viewers among 500",
+            false,
+            slow::many
         ),
     ]
 }

@@ -8,12 +8,14 @@
 )]
 
 mod faults;
+mod link;
 mod soak;
 mod system;
 mod table;
 mod watcher;
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::Parser;
 
@@ -39,9 +41,21 @@ struct Args {
     seed: u64,
 }
 
+static SHORT: OnceLock<bool> = OnceLock::new();
+
+/// How many viewers a fault has: fewer in the short form.
+pub(crate) fn viewers(short: usize, full: usize) -> usize {
+    if SHORT.get() == Some(&true) {
+        short
+    } else {
+        full
+    }
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
+    SHORT.get_or_init(|| args.short);
     if let Some(minutes) = args.soak {
         return soak::run(minutes, args.seed).await;
     }

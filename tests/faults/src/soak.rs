@@ -41,7 +41,7 @@ pub(crate) async fn run(minutes: u64, seed: u64) -> ExitCode {
     let mut camera = Camera::start(CameraOptions::default()).await;
     let args = ["--codec", "copy", "--stall-timeout", "5"];
     let mut system = System::start(3, 2, &camera.url(), &args).await;
-    let watchers = system.watch(20).await;
+    let watchers = system.watch_lightly(20).await;
     let start = Instant::now();
     let end = start + Duration::from_secs(minutes * 60);
     let mut settled = None;

@@ -2,7 +2,7 @@
 //! so that a fault can be judged by what was seen.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanlight_e2e::{Received, Viewer};
 use fanlight_mpegts::{Checker, is_key_chunk};
@@ -19,6 +19,8 @@ pub(crate) struct Stretch {
     pub(crate) media: Vec<u8>,
     /// (run, seq) of each media message; only with `fanlight.v1`.
     pub(crate) numbers: Vec<(String, u64)>,
+    /// From ingest to arrival, of the pictures that a mark describes; only with `fanlight.v1`.
+    pub(crate) delays: Vec<(Instant, Duration)>,
     /// How it ended: a close code, none when it broke off.
     pub(crate) closed: Option<Option<u16>>,
 }
@@ -46,6 +48,15 @@ impl Watcher {
     /// Watches `url`; with `v1` it speaks `fanlight.v1` and moves on a drain notice without a
     /// hole.
     pub(crate) fn start(url: String, v1: bool) -> Self {
+        Self::run(url, v1, true)
+    }
+
+    /// One that forgets the bytes, for long runs and large crowds.
+    pub(crate) fn light(url: String, v1: bool) -> Self {
+        Self::run(url, v1, false)
+    }
+
+    fn run(url: String, v1: bool, keep: bool) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let shared = Arc::clone(&seen);
         let task = tokio::spawn(async move {
@@ -55,7 +66,7 @@ impl Watcher {
                 match Viewer::try_connect(&url, protocol, None).await {
                     Ok(viewer) => {
                         attempt = 0;
-                        connection(viewer, &url, v1, &shared).await;
+                        connection(viewer, &url, v1, keep, &shared).await;
                     }
                     Err(_) => shared.lock().unwrap().refused += 1,
                 }
@@ -107,6 +118,20 @@ impl Watcher {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         None
+    }
+
+    /// Delays from ingest between two moments.
+    pub(crate) fn delays(&self, from: Instant, to: Instant) -> Vec<Duration> {
+        let seen = self.seen.lock().unwrap();
+        let all = seen.stretches.iter().flat_map(|s| s.delays.iter());
+        all.filter(|(at, _)| (from..=to).contains(at))
+            .map(|(_, delay)| *delay)
+            .collect()
+    }
+
+    /// Connections so far, and whether each got a picture.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.lock().unwrap().stretches.len()
     }
 
     /// The longest time without a picture between two moments.
@@ -178,20 +203,23 @@ fn is_damage(line: &str) -> bool {
 
 /// Follows one connection to its end. On a drain notice it moves to a second one: that starts
 /// at a key picture of the past, and what was seen already is passed over by its number.
-async fn connection(mut viewer: Viewer, url: &str, v1: bool, shared: &Mutex<Seen>) {
+async fn connection(mut viewer: Viewer, url: &str, v1: bool, keep: bool, shared: &Mutex<Seen>) {
     let index = {
         let mut seen = shared.lock().unwrap();
         seen.stretches.push(Stretch::default());
         seen.stretches.len() - 1
     };
     let mut next: Option<(String, u64)> = None;
+    let mut marked = None;
     loop {
         match viewer.next().await {
             Received::Control(control) => match control["type"].as_str() {
-                Some("hello" | "mark") => next = number(&control),
+                Some("hello" | "mark") => {
+                    next = number(&control);
+                    marked = control["time"].as_str().and_then(|time| time.parse().ok());
+                }
                 Some("drain") => {
-                    // Behind a load balancer that still routes here, the first tries are refused.
-                    if let Ok(new) = Viewer::try_connect(url, Some("fanlight.v1"), None).await {
+                    if let Some(new) = second(url).await {
                         tokio::spawn(std::mem::replace(&mut viewer, new).leave());
                         next = None;
                     }
@@ -201,6 +229,9 @@ async fn connection(mut viewer: Viewer, url: &str, v1: bool, shared: &Mutex<Seen
             Received::Media(media) => {
                 let mut seen = shared.lock().unwrap();
                 let stretch = &mut seen.stretches[index];
+                let delay = marked
+                    .take()
+                    .map(|time: u64| unix_ns().saturating_sub(time));
                 if v1 && let Some((run, seq)) = next.take() {
                     next = Some((run.clone(), seq + 1));
                     let seen = |last: &(String, u64)| last.0 == run && last.1 >= seq;
@@ -209,8 +240,13 @@ async fn connection(mut viewer: Viewer, url: &str, v1: bool, shared: &Mutex<Seen
                     }
                     stretch.numbers.push((run, seq));
                 }
-                stretch.pictures.push((Instant::now(), media.len()));
-                stretch.media.extend_from_slice(&media);
+                let now = Instant::now();
+                let delay = delay.map(|ns| (now, Duration::from_nanos(ns)));
+                stretch.delays.extend(delay);
+                stretch.pictures.push((now, media.len()));
+                if keep {
+                    stretch.media.extend_from_slice(&media);
+                }
             }
             Received::Closed(code) => {
                 shared.lock().unwrap().stretches[index].closed = Some(code);
@@ -218,6 +254,25 @@ async fn connection(mut viewer: Viewer, url: &str, v1: bool, shared: &Mutex<Seen
             }
         }
     }
+}
+
+/// The second socket of a drain. Behind a load balancer that still routes to the old edge, the
+/// first tries are refused.
+async fn second(url: &str) -> Option<Viewer> {
+    for _ in 0..20 {
+        if let Ok(new) = Viewer::try_connect(url, Some("fanlight.v1"), None).await {
+            return Some(new);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    None
+}
+
+fn unix_ns() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    since.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
 fn number(control: &serde_json::Value) -> Option<(String, u64)> {

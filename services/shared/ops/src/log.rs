@@ -8,6 +8,7 @@ mod writer;
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use tracing_appender::non_blocking::{ErrorCounter, WorkerGuard};
 use tracing_log::LogTracer;
 use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
@@ -86,6 +87,27 @@ pub enum LogFormat {
 pub struct LogGuard {
     handle: LogHandle,
     exporter: Option<Exporter>,
+    /// Last: what is said while the exporter ends is still written.
+    _writer: WorkerGuard,
+}
+
+/// Time between looks for lines that were lost.
+const LOST: Duration = Duration::from_secs(10);
+
+/// Says how many lines were lost, once standard error is read again.
+async fn report_lost(counter: ErrorCounter) {
+    let mut told = 0;
+    loop {
+        tokio::time::sleep(LOST).await;
+        let lost = counter.dropped_lines();
+        if lost > told {
+            tracing::warn!(
+                lost = lost - told,
+                "log lines were lost: standard error was not read"
+            );
+            told = lost;
+        }
+    }
 }
 
 impl LogGuard {
@@ -129,13 +151,17 @@ pub fn init(service: &'static str, args: &LogArgs) -> LogGuard {
         LogFormat::Json => false,
     };
     let cap = filter_fn(not_capped).with_max_level_hint(LevelFilter::TRACE);
+    let (writer, guard) = writer::RedactingStderr::new(!human);
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        runtime.spawn(report_lost(writer.lost()));
+    }
     let lines = fmt::layer()
         .fmt_fields(fmt::format::JsonFields::new())
         .event_format(format::Line {
             human,
             colour: terminal && colour_wanted(),
         })
-        .with_writer(writer::RedactingStderr { json: !human })
+        .with_writer(writer)
         .with_filter(filter.and(cap));
     let (spans, problem) = match exporter {
         Ok(exporter) => (exporter, None),
@@ -156,6 +182,7 @@ pub fn init(service: &'static str, args: &LogArgs) -> LogGuard {
     LogGuard {
         handle,
         exporter: spans.filter(|_| started),
+        _writer: guard,
     }
 }
 

@@ -5,9 +5,12 @@ use std::time::Duration;
 use fanlight_testkit::{Camera, CameraOptions, Signal};
 use tokio::time::Instant;
 
-use super::{judge, memory};
+use super::{damage, judge, memory};
 use crate::system::System;
 use crate::table::Outcome;
+
+/// The longest pause before a refused password is tried again, and the start after it.
+const RETRY_AUTH: Duration = Duration::from_secs(70);
 
 const ARGS: [&str; 4] = ["--codec", "copy", "--stall-timeout", "5"];
 
@@ -47,6 +50,47 @@ pub(super) async fn silent() -> Outcome {
     );
     camera.process().signal(Signal::CONT);
     judge(&mut outcome, &watchers, from, Instant::now()).await;
+    outcome.grown = memory(&system) - before;
+    outcome
+}
+
+/// A wrong password is tried again slowly, since cameras lock out who guesses: the time back is
+/// that of the next try.
+pub(super) async fn new_password() -> Outcome {
+    let mut camera = Camera::start(CameraOptions::default()).await;
+    let system = System::start(1, 2, &camera.url(), &ARGS).await;
+    let watchers = system.watch(4).await;
+    let mut outcome = Outcome::default();
+    let before = memory(&system);
+    let from = Instant::now();
+    let other = CameraOptions {
+        credentials: Some(("cam", "another")),
+        ..CameraOptions::default()
+    };
+    camera.restart(Some(other)).await;
+    let said = system.edges[0].wait_camera(
+        "gate",
+        "the cause in the API",
+        Duration::from_secs(15),
+        |c| c["cause_kind"] == "auth",
+    );
+    outcome.said = format!(
+        "{}: {}",
+        "offline",
+        said.await["cause"].as_str().unwrap_or_default()
+    );
+    camera.restart(Some(CameraOptions::default())).await;
+    let healed = Instant::now();
+    for watcher in &watchers {
+        let back = watcher.moving_after(healed, 10, RETRY_AUTH).await;
+        outcome.must(back.is_some(), format!("no pictures within {RETRY_AUTH:?}"));
+        let back = back.map(|at| at - healed);
+        outcome.back = outcome.back.max(back);
+        outcome.without = outcome
+            .without
+            .max(watcher.longest_gap(from, Instant::now()));
+    }
+    damage(&mut outcome, &watchers);
     outcome.grown = memory(&system) - before;
     outcome
 }

@@ -53,3 +53,22 @@ pub(super) async fn clock_step() -> Outcome {
     outcome.said = system.said().await;
     outcome
 }
+
+/// An ingest whose clock is an hour ahead, replaced by one whose clock is right: the second one's
+/// runs sort below the first one's, and edges take them after 2 s of silence.
+pub(super) async fn clock_ahead() -> Outcome {
+    let mut system = System::start(1, 2, "test", &[]).await;
+    let watchers = system.watch(4).await;
+    let mut outcome = Outcome::default();
+    let from = Instant::now();
+    let input = ["--input", "test"];
+    system.ingest.process.kill().await;
+    system.ingest = Ingest::start_with_clock("gate", &system.nats_urls(), "+1h", &input);
+    system.ingest.wait_live(Duration::from_secs(20)).await;
+    judge(&mut outcome, &watchers, from, Instant::now()).await;
+    system.ingest.process.kill().await;
+    system.ingest = Ingest::start_live("gate", &system.nats_urls(), &input).await;
+    judge(&mut outcome, &watchers, from, Instant::now()).await;
+    outcome.said = system.said().await;
+    outcome
+}

@@ -4,23 +4,47 @@ use std::cell::Cell;
 use std::io::{self, Write};
 use std::panic::PanicHookInfo;
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::secret::{redact, redact_registered};
 
-/// Standard error behind the redactor. The formatter hands over one whole line a call.
-#[derive(Debug, Clone, Copy)]
+/// Lines kept for a standard error that is not read; then new ones are lost, and counted. A log
+/// that is stuck must not stop the pictures.
+const LINES: usize = 4096;
+
+/// Standard error behind the redactor. The formatter hands over one whole line a call; a thread
+/// of its own writes it.
+#[derive(Debug, Clone)]
 pub(super) struct RedactingStderr {
+    lines: NonBlocking,
     /// JSON lines were redacted value by value. Here only known secrets are looked for, since the
     /// patterns for free text could take a quote or brace with them.
-    pub(super) json: bool,
+    json: bool,
+}
+
+impl RedactingStderr {
+    /// The writer; dropping the guard writes what waits, for at most a second.
+    pub(super) fn new(json: bool) -> (Self, WorkerGuard) {
+        let (lines, guard) = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(LINES)
+            .thread_name("log")
+            .finish(io::stderr());
+        (Self { lines, json }, guard)
+    }
+
+    /// Counts the lines that were lost.
+    pub(super) fn lost(&self) -> ErrorCounter {
+        self.lines.error_counter()
+    }
 }
 
 impl<'a> MakeWriter<'a> for RedactingStderr {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
-        *self
+        self.clone()
     }
 }
 
@@ -32,12 +56,12 @@ impl Write for RedactingStderr {
         } else {
             redact(&text)
         };
-        io::stderr().lock().write_all(text.as_bytes())?;
+        self.lines.write_all(text.as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        self.lines.flush()
     }
 }
 
