@@ -66,6 +66,7 @@ def test_prometheus_reads_its_configuration(tmp_path):
 
 
 def test_nats_reads_its_configuration():
+    # The files for networks that others are on run in tests/e2e, with their secrets.
     run(VENV / "nats-server", "-t", "-c", DEPLOY / "nats/nats.conf")
 
 

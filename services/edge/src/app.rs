@@ -24,6 +24,7 @@ use crate::http::{self, Site};
 use crate::hub::{Command, HubConfig, Hubs};
 use crate::metrics::EdgeMetrics;
 use crate::origin::Rules;
+use crate::rate::Rate;
 
 /// How often announcements are looked through for those that ran out.
 const TICK: Duration = Duration::from_secs(1);
@@ -163,6 +164,7 @@ impl Edge {
             hubs: hubs.clone(),
             directory: Arc::clone(&directory),
             admission: Admission::new(config.limits),
+            attempts: Rate::new(config.attempts),
             gate: config.gate.clone(),
             rules: Rules {
                 origins: config.allow_origin.clone(),

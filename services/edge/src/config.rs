@@ -148,6 +148,15 @@ pub struct EdgeArgs {
     )]
     pub max_viewers_per_user: usize,
 
+    /// Most attempts of one address (IPv6: one /64 network) in a minute to open a stream; 0 for no limit
+    #[arg(
+        long,
+        env = "FANLIGHT_MAX_ATTEMPTS_PER_ADDRESS",
+        default_value = "6000",
+        value_name = "N"
+    )]
+    pub max_attempts_per_address: Option<u32>,
+
     /// Seconds a camera's subscription stays after its last viewer
     #[arg(
         long,
@@ -206,6 +215,8 @@ pub struct EdgeConfig {
     pub frame_ancestors: String,
     /// How many may watch.
     pub limits: Limits,
+    /// Attempts of one address in a minute to open a stream; 0 is no limit.
+    pub attempts: u32,
     /// Most bytes of a ring.
     pub gop_cache: usize,
     /// Time that a hub stays after its last viewer.
@@ -364,6 +375,7 @@ impl EdgeArgs {
                 per_address: self.max_viewers_per_address,
                 per_user: self.max_viewers_per_user,
             },
+            attempts: self.max_attempts_per_address.unwrap_or(6000),
             gop_cache,
             linger: problems.seconds("--linger", self.linger.unwrap_or(30.0)),
             drain_delay: problems.seconds(

@@ -77,7 +77,7 @@ fn permissions(report: &mut Report, all: &[&Access]) {
         .flat_map(|a| a.subscribe_denied.clone())
         .collect();
     if all.iter().any(|a| a.inbox_denied) {
-        subscribe.push("_INBOX.>".to_owned());
+        subscribe.push("_INBOX.fanlight-edge.>".to_owned());
     }
     let fine = publish.is_empty() && subscribe.is_empty();
     for (verb, subjects) in [("publish", publish), ("subscribe to", subscribe)] {

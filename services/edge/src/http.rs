@@ -36,6 +36,7 @@ use crate::directory::Directory;
 use crate::hub::Hubs;
 use crate::metrics::EdgeMetrics;
 use crate::origin::Rules;
+use crate::rate::Rate;
 
 pub(crate) use serve::{Listeners, listen, serve};
 
@@ -44,6 +45,8 @@ pub(crate) struct Site {
     pub(crate) hubs: Hubs,
     pub(crate) directory: Arc<Directory>,
     pub(crate) admission: Admission,
+    /// To open a stream.
+    pub(crate) attempts: Rate,
     pub(crate) gate: Gate,
     pub(crate) rules: Rules,
     pub(crate) proxies: Vec<Network>,

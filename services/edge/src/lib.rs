@@ -21,6 +21,7 @@ mod http;
 pub mod hub;
 pub mod metrics;
 pub mod origin;
+mod rate;
 pub mod viewer;
 pub mod wire;
 pub mod ws;

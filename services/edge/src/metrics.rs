@@ -13,7 +13,7 @@ use prometheus::core::Collector;
 use prometheus::{Gauge, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec};
 
 /// Values of `connections_total{result}`.
-pub const RESULTS: [&str; 13] = [
+pub const RESULTS: [&str; 14] = [
     "accepted",
     "bad_request",
     "not_signed_in",
@@ -21,6 +21,7 @@ pub const RESULTS: [&str; 13] = [
     "origin_not_allowed",
     "unknown_camera",
     "no_default_camera",
+    "too_many_attempts",
     "too_many_viewers",
     "at_capacity",
     "camera_at_capacity",

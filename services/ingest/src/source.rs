@@ -44,6 +44,13 @@ pub struct BadSource {
 
 const REMEDY: &str = "give rtsp://, rtsps://, http:// or https://, a file, /dev/video0 or `test`";
 
+/// Endings of URLs that ask for a playlist.
+const PLAYLISTS: [&str; 3] = [".m3u8", ".m3u", ".mpd"];
+
+/// ffmpeg's names of what holds pictures itself.
+const MEDIA: &str = "mpjpeg,mjpeg,mjpeg_2000,smjpeg,jpeg_pipe,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,\
+                     live_flv,mov,matroska,asf,avi,ogg,nut,ivf";
+
 /// Longest text taken.
 const MAX_LENGTH: usize = 4096;
 
@@ -168,6 +175,23 @@ impl Source {
         }
     }
 
+    /// What ffmpeg may take the answer of a web server for; `None` for anything. A playlist names
+    /// further addresses, also such that only this host can reach, so it is read only where the
+    /// user's own URL asks for one.
+    #[must_use]
+    pub fn formats(&self) -> Option<&'static str> {
+        let Self::Http(address) = self else {
+            return None;
+        };
+        let url = Url::parse(address.expose()).ok();
+        let path = url
+            .as_ref()
+            .map_or("", |url| url.path())
+            .to_ascii_lowercase();
+        let asked = PLAYLISTS.iter().any(|ending| path.ends_with(ending));
+        (!asked).then_some(MEDIA)
+    }
+
     /// Host and port that ffmpeg will connect to; `None` where there is no network.
     #[must_use]
     pub fn endpoint(&self) -> Option<(String, u16)> {
@@ -240,6 +264,21 @@ fn shown(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_playlist_is_read_only_where_it_is_asked_for() {
+        for (url, asked) in [
+            ("http://h/mjpg", false),
+            ("http://h/x?list=a.m3u8", false),
+            ("http://h/live/index.M3U8?token=1", true),
+            ("https://h/manifest.mpd", true),
+        ] {
+            let formats = Source::parse(url).unwrap().formats();
+            assert_eq!(formats.is_none(), asked, "{url}");
+            assert!(formats.is_none_or(|f| !f.contains("hls") && !f.contains("concat")));
+        }
+        assert!(Source::parse("rtsp://h/1").unwrap().formats().is_none());
+    }
 
     #[test]
     fn knows_its_kinds() {

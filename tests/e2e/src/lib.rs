@@ -10,6 +10,7 @@ mod authority;
 mod edge;
 mod ingest;
 mod media;
+mod raw;
 mod recorder;
 mod viewer;
 
@@ -17,6 +18,7 @@ pub use authority::{Authority, Pair};
 pub use edge::{Edge, Standalone};
 pub use ingest::Ingest;
 pub use media::{ffmpeg, make_video, video_counts};
+pub use raw::{Frame, RawSocket, masked};
 pub use recorder::Recorder;
 pub use viewer::{Received, Viewer};
 

@@ -298,7 +298,7 @@ async fn faults_of_the_broker_are_named() {
         .iter()
         .find(|f| f["check"] == "nats permissions");
     let says = denied.unwrap()["says"].as_str().unwrap();
-    for subject in ["fanlight.gate.main.ts", "_INBOX.>"] {
+    for subject in ["fanlight.gate.main.ts", "_INBOX.fanlight-edge.>"] {
         assert!(
             says.contains("may not subscribe to") && says.contains(subject),
             "{says}"

@@ -54,10 +54,22 @@ fn check(site: &Site, client: &Client, request: &Request) -> Result<(), Refusal>
         Method::GET | Method::HEAD | Method::OPTIONS
     );
     if reads {
-        Ok(())
-    } else {
-        origin(site, client, request.headers())
+        return Ok(());
     }
+    origin(site, client, request.headers())?;
+    if is_cross_site(request.headers()) {
+        let message = "a page of another site may change nothing here";
+        return Err(Refusal::new("origin_not_allowed", message));
+    }
+    Ok(())
+}
+
+/// Whether a browser says that another site's page asks, and names no origin that could be
+/// judged. Who sends neither is no browser and is judged by its credentials.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let site = headers.get("sec-fetch-site");
+    let own = |site: &HeaderValue| site == "same-origin" || site == "none";
+    !headers.contains_key(header::ORIGIN) && site.is_some_and(|site| !own(site))
 }
 
 /// Whether the request's page may open streams and change things.
@@ -113,5 +125,36 @@ fn finish(site: &Site, origin: Option<&HeaderValue>, https: bool, response: &mut
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static("Retry-After"),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_say_which_site_asks() {
+        for (headers, expected) in [
+            (&[][..], false),
+            (&[("sec-fetch-site", "same-origin")], false),
+            (&[("sec-fetch-site", "none")], false),
+            (&[("sec-fetch-site", "same-site")], true),
+            (&[("sec-fetch-site", "cross-site")], true),
+            (&[("sec-fetch-site", "?")], true),
+            // judged by --allow-origin
+            (
+                &[
+                    ("sec-fetch-site", "cross-site"),
+                    ("origin", "https://app.example"),
+                ],
+                false,
+            ),
+        ] {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.insert(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_cross_site(&map), expected, "{headers:?}");
+        }
     }
 }

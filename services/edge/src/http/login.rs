@@ -306,6 +306,19 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_body_has_an_end_in_time_and_size() {
+        let began = tokio::time::Instant::now();
+        let never = futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>();
+        let refusal = read(Body::from_stream(never)).await.unwrap_err();
+        assert_eq!(refusal.code, "bad_request");
+        assert_eq!(began.elapsed().as_secs(), BODY_LIMIT.as_secs());
+        let most = vec![b'x'; MAX_BODY];
+        assert_eq!(read(Body::from(most.clone())).await.unwrap(), most);
+        let more = vec![b'x'; MAX_BODY + 1];
+        assert!(read(Body::from(more)).await.is_err());
+    }
+
     #[test]
     fn bodies() {
         let form = credentials(b"name=anna&password=a%26b+c&next=%2F", true).unwrap();

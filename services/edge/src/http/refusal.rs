@@ -1,6 +1,7 @@
 //! Why a request is not served: one JSON shape on every route.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -67,6 +68,11 @@ impl Refusal {
             cause.unwrap_or("it sends no picture")
         );
         Self::new("camera_offline", message).after(5)
+    }
+
+    pub(crate) fn too_many_attempts(wait: Duration) -> Self {
+        let message = "too many attempts come from your address; wait a little";
+        Self::new("too_many_attempts", message).after(wait.as_secs() + 1)
     }
 
     pub(crate) fn full(full: Full) -> Self {

@@ -1,6 +1,7 @@
 //! From a request to a viewer: judge, admit, shake hands, hand over.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
@@ -107,6 +108,8 @@ impl Asker<'_> {
     }
 
     pub(super) fn would_enter(&self, stream: &StreamId, grant: &Grant) -> Result<(), Refusal> {
+        let let_in = self.site.attempts.would_let(self.client.address);
+        let_in.map_err(Refusal::too_many_attempts)?;
         if self.site.is_draining() {
             return Err(Refusal::draining());
         }
@@ -124,8 +127,18 @@ impl Asker<'_> {
         }
     }
 
+    fn too_often(&self, wait: Duration) -> Refusal {
+        if let Some(suppressed) = self.site.refusals.allow("too_many_attempts") {
+            let remote = self.client.address;
+            tracing::warn!(%remote, suppressed, "refused: over --max-attempts-per-address; a proxy in front belongs in --trusted-proxies");
+        }
+        Refusal::too_many_attempts(wait)
+    }
+
     /// All that must hold before somebody watches.
     pub(super) async fn admit(&self, stream: &StreamId) -> Result<Admitted, Refusal> {
+        let attempt = self.site.attempts.attempt(self.client.address);
+        attempt.map_err(|wait| self.too_often(wait))?;
         super::guard::origin(self.site, self.client, self.headers)?;
         if self.site.is_draining() {
             return Err(Refusal::draining());
@@ -261,6 +274,7 @@ pub(super) struct Coming {
     viewer: u64,
     stream: StreamId,
     address: std::net::IpAddr,
+    who: Arc<str>,
     since: Instant,
 }
 
@@ -275,6 +289,7 @@ impl Coming {
         let hub = membership.hub();
         let viewer = site.viewer_number();
         tracing::info!(
+            target: "audit",
             viewer,
             camera = %hub.stream().camera,
             rendition = hub.stream().variant(),
@@ -288,6 +303,7 @@ impl Coming {
             viewer,
             stream: hub.stream().clone(),
             address,
+            who: Arc::clone(&grant.who),
             since: Instant::now(),
         }
     }
@@ -296,10 +312,12 @@ impl Coming {
         let reason = end.label();
         site.metrics.disconnect(reason);
         tracing::info!(
+            target: "audit",
             viewer = self.viewer,
             camera = %self.stream.camera,
             rendition = self.stream.variant(),
             remote = %self.address,
+            who = %self.who,
             reason,
             seconds = self.since.elapsed().as_secs(),
             viewers = site.hubs.viewers(&self.stream),

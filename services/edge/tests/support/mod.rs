@@ -194,6 +194,17 @@ impl Client {
         }
     }
 
+    /// As [`closed`](Self::closed), however long it takes.
+    pub async fn end(&mut self) -> Option<u16> {
+        loop {
+            match self.0.next().await {
+                Some(Ok(Message::Close(frame))) => return frame.map(|f| f.code.into()),
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
     pub async fn closed(&mut self) -> Option<u16> {
         loop {
             if let Got::Closed(code) = self.next().await {

@@ -62,6 +62,9 @@ fn input(args: &mut Args, camera: &CameraConfig, ffmpeg: &Ffmpeg) {
     if let Some(protocols) = camera.source.protocols() {
         args.pair("-protocol_whitelist", protocols);
     }
+    if let Some(formats) = camera.source.formats() {
+        args.pair("-format_whitelist", formats);
+    }
     let timeout = camera.stall_timeout.as_micros().to_string();
     match &camera.source {
         Source::Rtsp(address) => {

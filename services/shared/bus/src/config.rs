@@ -16,7 +16,8 @@ pub struct NatsConfig {
     pub credentials: Credentials,
     /// Certificates.
     pub tls: Tls,
-    /// Client name shown by the server's monitoring.
+    /// Client name shown by the server's monitoring. Its first word is part of our inboxes'
+    /// subjects (`_INBOX.<word>.>`).
     pub name: String,
 }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::time::Instant;
 
-use crate::nats::{authenticate, servers};
+use crate::nats::{authenticate, inbox_prefix, servers};
 use crate::{Announcement, Bus, BusError, NatsConfig};
 
 /// Longest wait for one server.
@@ -103,6 +103,7 @@ pub async fn access(
     let errors = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&errors);
     let options = ConnectOptions::new()
+        .custom_inbox_prefix(inbox_prefix(&config.name))
         .name(format!("{} doctor", config.name))
         .connection_timeout(CONNECT_LIMIT)
         .event_callback(move |event| {

@@ -67,6 +67,7 @@ impl Nats {
         let (state, connection) = watch::channel(Connection::connecting());
         let refusals = Mutex::new(Refusals::default());
         let mut options = ConnectOptions::new()
+            .custom_inbox_prefix(inbox_prefix(&config.name))
             .name(config.name)
             .retry_on_initial_connect()
             .max_reconnects(None)
@@ -246,6 +247,13 @@ impl Nats {
             tracing::debug!(%error, "nats connection was closed already");
         }
     }
+}
+
+/// Inboxes of each kind of program apart from the others', so that permissions can say who hears
+/// whose answers: media comes to the inboxes of edges.
+pub(crate) fn inbox_prefix(name: &str) -> String {
+    let program = name.split_whitespace().next().unwrap_or("fanlight");
+    format!("_INBOX.{program}")
 }
 
 pub(crate) fn servers(urls: &[String]) -> Result<Vec<ServerAddr>, BusError> {
@@ -440,6 +448,16 @@ mod tests {
         assert_eq!(refusals.allow(start), Some(0));
         assert!((0..99).all(|_| refusals.allow(start).is_none()));
         assert_eq!(refusals.allow(start + Refusals::PERIOD), Some(99));
+    }
+
+    #[test]
+    fn inboxes_are_the_programs() {
+        assert_eq!(
+            inbox_prefix("fanlight-ingest gate"),
+            "_INBOX.fanlight-ingest"
+        );
+        assert_eq!(inbox_prefix("fanlight-edge"), "_INBOX.fanlight-edge");
+        assert_eq!(inbox_prefix(""), "_INBOX.fanlight");
     }
 
     #[test]
