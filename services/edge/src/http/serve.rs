@@ -29,6 +29,10 @@ const MAX_OPEN_PER_ADDRESS: usize = 2048;
 /// Time for a request's head, and for the next request on an open connection.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 
+/// The same while more than a quarter of all places are taken, so that half-open handshakes of
+/// many addresses do not keep others out for long.
+const HURRIED: Duration = Duration::from_secs(3);
+
 /// Most bytes of a request's head, and of what hyper holds for a client that is slow to take it.
 const MAX_BUFFER: usize = 32 << 10;
 
@@ -137,14 +141,16 @@ async fn accept(
         accepted(&stream);
         let (router, end) = (router.clone(), shared.end.clone());
         let certificate = certificate.clone();
+        let hurry = shared.open.available_permits() < MAX_OPEN / 4 * 3;
+        let patience = if hurry { HURRIED } else { HEAD_LIMIT };
         ends.tls = certificate.is_some();
         shared.tracker.spawn(async move {
             let stream = match certificate {
                 None => Ok(Stream::Plain(stream)),
-                Some(certificate) => Box::pin(tls::accept(stream, &certificate)).await,
+                Some(certificate) => Box::pin(tls::accept(stream, &certificate, patience)).await,
             };
             match stream {
-                Ok(stream) => connection_of(stream, ends, router, end).await,
+                Ok(stream) => connection_of(stream, ends, router, patience, end).await,
                 Err(error) => {
                     tracing::debug!(%error, remote = %ends.remote, "no tls handshake");
                 }
@@ -166,14 +172,20 @@ async fn next(
     Ok((stream, Ends { remote, local, tls }, permit))
 }
 
-async fn connection_of(stream: Stream, ends: Ends, router: axum::Router, end: CancellationToken) {
+async fn connection_of(
+    stream: Stream,
+    ends: Ends,
+    router: axum::Router,
+    patience: Duration,
+    end: CancellationToken,
+) {
     let service = hyper::service::service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(ends);
         router.clone().oneshot(request)
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .header_read_timeout(patience)
         .max_buf_size(MAX_BUFFER)
         .max_headers(MAX_HEADERS)
         .serve_connection(TokioIo::new(Conn::new(stream)), service)

@@ -16,9 +16,6 @@ use tokio_rustls::TlsAcceptor;
 pub(crate) use certificate::Certificate;
 pub(crate) use stream::Stream;
 
-/// Time for the handshake of TLS.
-const HANDSHAKE: Duration = Duration::from_secs(10);
-
 /// Options of TLS on the public listener.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "TLS")]
@@ -104,10 +101,14 @@ impl TlsArgs {
     }
 }
 
-/// Shakes hands, in time.
-pub(super) async fn accept(tcp: TcpStream, certificate: &Certificate) -> io::Result<Stream> {
+/// Shakes hands within `patience`.
+pub(super) async fn accept(
+    tcp: TcpStream,
+    certificate: &Certificate,
+    patience: Duration,
+) -> io::Result<Stream> {
     let acceptor = TlsAcceptor::from(certificate.config());
-    let mut stream = tokio::time::timeout(HANDSHAKE, acceptor.accept(tcp)).await??;
+    let mut stream = tokio::time::timeout(patience, acceptor.accept(tcp)).await??;
     stream
         .get_mut()
         .1
