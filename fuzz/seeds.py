@@ -4,10 +4,12 @@
     fuzz/seeds.py            into fuzz/corpus/<target>/, beside what fuzzing has found
 
 ts_chunker: two bytes of split, then a stream. psi: payload length, then flagged payloads.
-parameter_sets: codec number, then the parameter set.
+parameter_sets: codec number, then the parameter set. client_frames: length of a piece, then what
+a viewer sends. status: announcements and header values. config: cameras, users, patterns.
 """
 
 import hashlib
+import json
 import pathlib
 import re
 
@@ -67,3 +69,44 @@ for path in sorted((FUZZ / "seeds").glob("*/*.hex")):
     for line in path.read_text().split("\n"):
         if line and not line.startswith("#"):
             write(path.parent.name, bytes.fromhex(line))
+
+VECTORS = json.loads((FUZZ.parent / "docs/wire/fanlight.v1.json").read_text())
+MASK = b"\x11\x22\x33\x44"
+
+
+def frame(opcode, payload):
+    size = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
+    masked = bytes(byte ^ MASK[at % 4] for at, byte in enumerate(payload))
+    return bytes([0x80 | opcode]) + size + MASK + masked
+
+
+def messages(node):
+    """Every JSON object with a `type` in the golden vectors."""
+    if isinstance(node, dict):
+        if isinstance(node.get("type"), str):
+            yield json.dumps(node).encode()
+        for value in node.values():
+            yield from messages(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from messages(value)
+
+
+for message in messages(VECTORS):
+    write("client_frames", b"\x07" + frame(1, message) + frame(9, b"ping") + frame(8, b"\x03\xe8bye"))
+for text in (
+    '{"camera":"gate","rendition":"main","state":"live","codec":"avc1.42C01E","width":640,"height":480,'
+    '"fps":15.0,"gop_seconds":2.0,"replay":true,"run":"1700000000000-0a1b2c3d-0001","since":1700000000000,'
+    '"ttl":6.0,"instance":"0a1b2c3d","time":1700000000000000000}',
+    "640x480@15",
+    "1/3",
+    "front-door",
+):
+    write("status", text.encode())
+for text in (
+    "gate: {url: 'rtsp://cam:canary7f3a@127.0.0.1/s', codec: copy}\nyard: {url: test, size: 640x480, fps: 15}\n",
+    "gate: {input: test, bitrate: 800k, gopSeconds: 2, rtspTransport: udp}\n",
+    "anna:$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHQ$AAAA:gate,yard-*\n",
+    "10.0.0.0/8",
+):
+    write("config", text.encode())

@@ -28,4 +28,4 @@ pub use passwords::{BadPassword, hash_password};
 pub use request::{Asked, SESSION_COOKIE};
 pub use settings::{JwtSettings, PasswordSettings, ProxySettings, Settings, Verify};
 pub use share::{MAX_SHARE, make_link};
-pub use users::{is_name, user_line};
+pub use users::{check as check_users, is_name, user_line};

@@ -73,6 +73,14 @@ pub(crate) fn parse(text: &str) -> Result<Users, Vec<ConfigProblem>> {
     }
 }
 
+/// The number of users in the text of a users file.
+///
+/// # Errors
+/// Every line that cannot be used, as at the start of a service.
+pub fn check(text: &str) -> Result<usize, Vec<ConfigProblem>> {
+    parse(text).map(|users| users.len())
+}
+
 fn problem(index: usize, what: &str, remedy: &str) -> ConfigProblem {
     ConfigProblem::new(
         "--users-file",
