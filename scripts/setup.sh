@@ -143,15 +143,15 @@ player_bundle() {
     fi
 }
 
-python_packages() {
+python_packages() { # python_packages VENV REQUIREMENTS NAME
     local want_hash
-    want_hash=$(hash_of tests/requirements.txt)
-    if ! stamped venv "$want_hash" || [ ! -x .venv/bin/python ]; then
-        say "python packages into .venv"
-        python3 -m venv .venv || fail "python3 -m venv failed"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-            -r tests/requirements.txt </dev/null || fail "pip install -r tests/requirements.txt failed"
-        stamp venv "$want_hash"
+    want_hash=$(hash_of "$2")
+    if ! stamped "$3" "$want_hash" || [ ! -x "$1/bin/python" ]; then
+        say "python packages into $1"
+        python3 -m venv "$1" || fail "python3 -m venv failed"
+        "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+            -r "$2" </dev/null || fail "pip install -r $2 failed"
+        stamp "$3" "$want_hash"
     fi
 }
 
@@ -172,7 +172,9 @@ test | images)
     npm_packages services/edge/web web-packages
     player_bundle
     npm_packages tests/browser browser-packages
-    python_packages
+    npm_packages tests/chart/npm chart-packages
+    python_packages .venv tests/requirements.txt venv
+    python_packages "$TOOLS/checkov" tests/chart/checkov.txt checkov
     ;;
 *)
     fail "usage: setup.sh run|test|images"

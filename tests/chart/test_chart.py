@@ -1,87 +1,23 @@
 """The chart, rendered by Helm's own engine and judged by Kubernetes' schemas."""
 
 import base64
-import itertools
 import json
-import pathlib
 import re
 import subprocess
 
-import helm_python as helm
 import kubernetes_validate
 import pytest
 import yaml
-from helm_python import _native
 from helm_python import chart as helm_chart
+from helmchart import (CHART, GATE, LONG, ROOT, VERSIONS, env_of, load, named, of_kind, render,
+                       rendered)
 
-ROOT = pathlib.Path(__file__).parents[2]
-CHART = ROOT / "charts/fanlight"
-VERSIONS = ["1.33", "1.35", "1.37"]
-CRDS = ["monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"]
-GATE = {"gate": {"url": "rtsp://u:canary-pw@192.0.2.1/1"}}
-LONG = "a" * 60
+CUSTOM = ("monitoring.coreos.com", "gateway.networking.k8s.io", "keda.sh")
 
 
 @pytest.fixture(scope="module")
 def chart():
-    return helm.Chart.load(str(CHART))
-
-
-def render(chart, values, api_versions=CRDS, **options):
-    options = {"name": "rel", "namespace": "ns", "kube_version": "v1.33.0",
-               "api_versions": api_versions, **options}
-    files = json.loads(_native.call_string(
-        "helm_render", chart._raw(), json.dumps(values), json.dumps(options)))
-    objects = []
-    for path, text in files.items():
-        if not path.endswith("NOTES.txt"):
-            objects += [o for o in yaml.safe_load_all(text) if o]
-    return objects
-
-
-def of_kind(objects, kind):
-    return [o for o in objects if o["kind"] == kind]
-
-
-def pod_specs(objects):
-    for o in objects:
-        if o["kind"] in ("Deployment", "StatefulSet"):
-            yield o["metadata"]["name"], o["spec"]["template"]["spec"]
-        elif o["kind"] == "Pod":
-            yield o["metadata"]["name"], o["spec"]
-
-
-def matrix():
-    cameras = [
-        {}, None, GATE, {"gate": {"existingSecret": "s"}},
-        {f"c{i}": {"url": "test"} for i in range(50)},
-        {LONG + "bbb": {"url": "test"}, LONG + "ccc": {"url": "test"}},
-    ]
-    edge = [
-        {}, {"autoscaling": {"enabled": True, "targetViewers": 100}},
-        {"auth": {"mode": "none"}, "allowAnonymous": True},
-        {"auth": {"mode": "jwt", "jwksUrl": "https://id.example.com/keys"}},
-        {"auth": {"mode": "jwt", "existingSecret": "keys"}, "replicaCount": 0},
-        {"auth": {"mode": "proxy"}, "trustedProxies": ["10.0.0.0/8"]},
-        {"ingress": {"enabled": True, "host": "x.example.com", "annotations": None}},
-        {"httpRoute": {"enabled": True, "parentRefs": [{"name": "g"}]}},
-        {"podAnnotations": None, "podLabels": None, "nodeSelector": None, "extraEnv": None,
-         "topologySpreadConstraints": None, "resources": None, "tolerations": None},
-        {"podAnnotations": {"a": "b"}, "podLabels": {"c": "d"}, "nodeSelector": {"e": "f"},
-         "extraEnv": [{"name": "X", "value": "1"}], "extraArgs": ["--linger=5"],
-         "extraVolumes": [{"name": "v", "emptyDir": {}}],
-         "extraVolumeMounts": [{"name": "v", "mountPath": "/v"}]},
-    ]
-    rest = [
-        {}, {"nats": {"replicas": 3}},
-        {"nats": {"enabled": False, "url": "nats://nats:4222", "existingSecret": "n"},
-         "networkPolicy": {"enabled": True},
-         "monitoring": {"podMonitor": {"enabled": True, "labels": {"a": "b"}},
-                        "prometheusRule": {"enabled": True}, "dashboards": {"enabled": True}}},
-        {"serviceAccount": {"create": False}, "fullnameOverride": "x" * 70},
-    ]
-    for c, e, r in itertools.product(cameras, edge, rest):
-        yield {"cameras": c, "edge": e, **r}
+    return load()
 
 
 def test_lint_is_clean():
@@ -92,25 +28,24 @@ def test_lint_is_clean():
         assert not bad, bad
 
 
-def test_every_combination_is_valid_kubernetes(chart):
-    combinations = list(matrix())
+def test_every_combination_is_valid_kubernetes():
+    combinations = rendered()
     assert len(combinations) >= 200
     seen = {}
-    for values in combinations:
-        objects = render(chart, values)
+    for values, objects in combinations:
         names = [(o["kind"], o["metadata"]["name"]) for o in objects]
         assert len(names) == len(set(names)), f"two objects of one name in {values}"
         for o in objects:
             assert len(o["metadata"]["name"]) <= 63, o["metadata"]["name"]
             # Equal objects need one check; the schema knows no custom resources.
-            if o["apiVersion"].split("/")[0] not in ("monitoring.coreos.com", "gateway.networking.k8s.io"):
+            if o["apiVersion"].split("/")[0] not in CUSTOM:
                 seen[json.dumps(o, sort_keys=True)] = o
     for o in seen.values():
         kubernetes_validate.validate(o, VERSIONS[0], strict=True)
     # The other versions differ in few fields: the combinations with one camera show them.
     for version in VERSIONS[1:]:
-        for values in combinations[80:120]:
-            for o in render(chart, values):
+        for _, objects in combinations[88:132]:
+            for o in objects:
                 if json.dumps(o, sort_keys=True) in seen:
                     kubernetes_validate.validate(o, version, strict=True)
 
@@ -127,6 +62,9 @@ def test_every_combination_is_valid_kubernetes(chart):
     ({"edge": {"auth": {"mode": "basic"}}}, "mode"),
     ({"nats": {"replicas": 2}}, "replicas"),
     ({"nats": {"url": "http://x"}}, "url"),
+    ({"edge": {"keda": {"minReplicas": 0}}}, "minReplicas"),
+    ({"cameras": {"gate": {"url": "test", "podLabels": {"a": 1}}}}, "podLabels"),
+    ({"extraObjects": [1]}, "extraObjects"),
 ])
 def test_wrong_values_are_refused_by_name(chart, values, word):
     with pytest.raises(Exception, match=re.escape(word)):
@@ -139,6 +77,13 @@ def test_wrong_values_are_refused_by_name(chart, values, word):
     ({"nats": {"enabled": False}}, "nats.url"),
     ({"edge": {"ingress": {"enabled": True}}}, "edge.ingress.host"),
     ({"edge": {"httpRoute": {"enabled": True}}}, "edge.httpRoute.parentRefs"),
+    ({"edge": {"autoscaling": {"enabled": True}, "keda": {"enabled": True}}}, "edge.keda.enabled"),
+    ({"edge": {"autoscaling": {"enabled": True, "minReplicas": 20}}}, "edge.autoscaling.minReplicas"),
+    ({"edge": {"keda": {"enabled": True, "targetViewers": 0, "targetCPUUtilizationPercentage": 0}}},
+     "edge.keda.targetViewers"),
+    ({"nats": {"credsSecret": "c"}}, "nats.credsSecret"),
+    ({"nats": {"tls": {"clientSecret": "c"}}}, "nats.tls.clientSecret"),
+    ({"monitoring": {"prometheusRule": {"enabled": True, "disabled": ["CameraUp"]}}}, "CameraUp"),
 ])
 def test_contradictions_are_refused_in_a_sentence(chart, values, sentence):
     with pytest.raises(Exception, match=re.escape(sentence)):
@@ -166,30 +111,6 @@ def test_long_names_stay_apart(chart):
     cameras = {LONG + "bbb": {"url": "test"}, LONG + "ccc": {"url": "test"}}
     names = [o["metadata"]["name"] for o in of_kind(render(chart, {"cameras": cameras}), "Deployment")]
     assert len(names) == len(set(names)) == 3
-
-
-def test_selectors_do_not_change_over_upgrades(chart):
-    def immutable(values):
-        return {o["metadata"]["name"]: (o["spec"]["selector"], o["spec"].get("serviceName"))
-                for o in render(chart, values) if o["kind"] in ("Deployment", "StatefulSet")}
-    changed = {"cameras": GATE, "edge": {"replicaCount": 5, "podLabels": {"x": "y"}},
-               "ingest": {"image": {"tag": "9.9"}}, "nats": {"image": {"tag": "9"}}}
-    assert immutable({"cameras": GATE}) == immutable(changed)
-    for selector, _ in immutable({"cameras": GATE}).values():
-        assert not {"helm.sh/chart", "app.kubernetes.io/version"} & set(selector["matchLabels"])
-
-
-def test_restricted_pod_security(chart):
-    for name, spec in pod_specs(render(chart, {"cameras": GATE})):
-        pod = spec["securityContext"]
-        assert pod["runAsNonRoot"] and pod["runAsUser"] >= 10000, name
-        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        assert spec["automountServiceAccountToken"] is False, name
-        for container in spec["containers"]:
-            own = container["securityContext"]
-            assert own["allowPrivilegeEscalation"] is False
-            assert own["readOnlyRootFilesystem"] is True
-            assert own["capabilities"] == {"drop": ["ALL"]}
 
 
 def test_rolling_update_starts_the_new_ingest_first(chart):
@@ -241,11 +162,34 @@ def test_ci_values_render(chart):
         assert of_kind(render(chart, values), "Deployment"), path.name
 
 
-# The chart is ahead of the edge, which knows no login yet (README of the chart). Whoever teaches
-# it takes these out: the test fails while a variable is both here and known.
-AHEAD = {f"FANLIGHT_{name}" for name in (
-    "ADMIN_PASSWORD_FILE", "SESSION_KEY_FILE", "JWT_KEY_FILE", "JWT_JWKS_URL", "JWT_AUDIENCE",
-    "JWT_ISSUER")}
+# What programs read and the chart has no value for; `extraEnv` and `extraVolumes` reach all of it.
+BOTH = {
+    "FANLIGHT_LOG_FORMAT": "auto writes JSON where there is no terminal",
+    "FANLIGHT_NATS_TOKEN_FILE": "values have password, credentials file and certificate",
+    "FANLIGHT_NATS_NKEY_FILE": "the same",
+}
+WITHOUT_VALUE = {
+    "fanlight-edge": BOTH | {
+        "FANLIGHT_USERS_FILE": "a list of users needs a Secret of one's own",
+        "FANLIGHT_SESSION_HOURS": "rarely changed",
+        "FANLIGHT_MAX_VIEWERS_PER_USER": "rarely changed",
+        "FANLIGHT_MAX_ATTEMPTS_PER_ADDRESS": "rarely changed",
+        "FANLIGHT_JWT_LEEWAY": "rarely changed",
+        "FANLIGHT_JWT_CAMERAS_CLAIM": "rarely changed",
+        "FANLIGHT_PROXY_USER_HEADER": "the default is what proxies send",
+        "FANLIGHT_PROXY_GROUPS_HEADER": "the same",
+        "FANLIGHT_PROXY_GROUP_CAMERAS": "a list of one's own groups",
+        "FANLIGHT_TLS_CERT": "an Ingress, a Gateway or a load balancer ends TLS",
+        "FANLIGHT_TLS_KEY": "the same",
+        "FANLIGHT_REDIRECT_LISTEN": "the same",
+        "FANLIGHT_REDIRECT_PORT": "the same",
+    },
+    "fanlight-ingest": BOTH | {
+        "FANLIGHT_INPUT": "a URL may hold a password, so it comes as a file from a Secret",
+        "FANLIGHT_FFMPEG": "the image has one",
+        "FANLIGHT_RENDITION": "one rendition a camera",
+    },
+}
 
 
 def flags(program):
@@ -256,19 +200,87 @@ def flags(program):
     return set(re.findall(r"\[env: (FANLIGHT_[A-Z_]+)", text))
 
 
-@pytest.mark.parametrize("program, suffix", [("fanlight-edge", "-edge"), ("fanlight-ingest", "-gate")])
-def test_the_program_knows_every_variable(chart, program, suffix):
+@pytest.mark.parametrize("program", ["fanlight-edge", "fanlight-ingest"])
+def test_the_program_knows_every_variable(program):
     known = flags(program)
     assert known, "no variables in --help"
-    assert not known & AHEAD
-    for values in matrix():
-        if values["cameras"] not in (GATE, {"gate": {"existingSecret": "s"}}):
-            continue
-        for o in of_kind(render(chart, values), "Deployment"):
-            if o["metadata"]["name"].endswith(suffix):
+    used = set()
+    combinations = [o for values, o in rendered() if list(values["cameras"] or {}) == ["gate"]]
+    for path in (CHART / "ci").glob("*.yaml"):
+        combinations.append(render(load(), yaml.safe_load(path.read_text())))
+    for objects in combinations:
+        for o in of_kind(objects, "Deployment"):
+            if o["metadata"]["labels"]["app.kubernetes.io/component"] == program.removeprefix("fanlight-"):
                 env = o["spec"]["template"]["spec"]["containers"][0]["env"]
-                used = {e["name"] for e in env if e["name"].startswith("FANLIGHT_")}
-                assert used <= known | AHEAD, used - known
+                used |= {e["name"] for e in env if e["name"].startswith("FANLIGHT_")}
+    assert used <= known, used - known
+    forgotten = known - used - set(WITHOUT_VALUE[program])
+    assert not forgotten, f"give them a value or a reason: {forgotten}"
+    assert not set(WITHOUT_VALUE[program]) & used, "has a value by now"
+    assert set(WITHOUT_VALUE[program]) <= known, "gone from --help"
+
+
+@pytest.mark.parametrize("suffix", ["-edge", "-gate"])
+def test_ports_are_those_of_the_listeners(chart, suffix):
+    objects = render(chart, {"cameras": GATE})
+    container = named(objects, "Deployment", suffix)["spec"]["template"]["spec"]["containers"][0]
+    env = env_of(objects, suffix)
+    listeners = {v.rsplit(":", 1)[1] for k, v in env.items() if k.endswith("LISTEN")}
+    assert listeners == {str(p["containerPort"]) for p in container["ports"]}
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["port"] == "admin"
+        path = "/readyz" if probe == "readinessProbe" else "/livez"
+        assert container[probe]["httpGet"]["path"] == path
+
+
+def test_settings_of_one_camera_are_merged_onto_those_of_all(chart):
+    values = {
+        "ingest": {"podAnnotations": {"a": "1"}, "extraArgs": ["--x"], "defaults": {"fps": 10}},
+        "cameras": {"one": {"url": "test"},
+                    "two": {"url": "test", "podAnnotations": {"b": "2"}, "extraArgs": ["--y"], "fps": 25,
+                            "resources": {"limits": {"memory": "1Gi"}}}}}
+    objects = render(chart, values)
+    for camera, fps, args, annotations, memory in (
+            ("one", "10", ["--x"], {"a"}, "256Mi"), ("two", "25", ["--y"], {"a", "b"}, "1Gi")):
+        template = named(objects, "Deployment", f"-{camera}")["spec"]["template"]
+        container = template["spec"]["containers"][0]
+        assert container["args"] == args
+        assert env_of(objects, f"-{camera}")["FANLIGHT_FPS"] == fps
+        assert annotations == set(template["metadata"]["annotations"]) - {"checksum/camera"}
+        assert container["resources"]["limits"]["memory"] == memory
+        assert container["resources"]["requests"]["cpu"] == "100m"
+
+
+def test_without_login_the_edge_knows_its_own_names(chart):
+    """It answers only to names it knows, and `helm test` and the Ingress call it by these."""
+    values = {"cameras": GATE, "edge": {
+        "auth": {"mode": "none"}, "allowAnonymous": True, "allowHosts": ["mine.example.com"],
+        "ingress": {"enabled": True, "host": "x.example.com"}}}
+    objects = render(chart, values)
+    hosts = env_of(objects, "-edge")["FANLIGHT_ALLOW_HOST"].split(",")
+    assert {"mine.example.com", "x.example.com", "rel-fanlight-edge.ns.svc"} <= set(hosts)
+    url = named(objects, "Pod", "-test-watch")["spec"]["containers"][0]["args"][1]
+    assert re.match(r"ws://([^:/]+)", url).group(1) in hosts
+
+
+def test_extra_objects_and_labels(chart):
+    values = {"commonLabels": {"team": "video"}, "extraObjects": [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "map"}, "data": {"t": "{{ x }}"}},
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: '{{ .Release.Name }}-text'}"]}
+    objects = render(chart, values)
+    assert named(objects, "ConfigMap", "map")["data"] == {"t": "{{ x }}"}
+    assert named(objects, "ConfigMap", "rel-text")
+    ours = [o for o in objects if o["metadata"]["name"].startswith("rel-fanlight")]
+    assert ours and all(o["metadata"]["labels"]["team"] == "video" for o in ours)
+
+
+def test_policies_open_the_ports_in_use(chart):
+    values = {"cameras": GATE, "networkPolicy": {"enabled": True},
+              "nats": {"enabled": False, "url": "nats://a:4333,tls://b"},
+              "tracing": {"endpoint": "http://collector:4999"}}
+    policy = named(render(chart, values), "NetworkPolicy", "-edge")
+    ports = {p["port"] for rule in policy["spec"]["egress"] for p in rule["ports"]}
+    assert ports == {53, 4333, 4222, 4999}
 
 
 def test_readme_lists_every_value():
@@ -280,3 +292,16 @@ def test_readme_lists_every_value():
             node = node[part]
         assert json.loads(default) == node, key
     assert len(listed) == len(re.findall(r"^\s*# -- ", (CHART / "values.yaml").read_text(), re.M))
+
+
+def test_the_schema_describes_every_value():
+    schema = json.loads((CHART / "values.schema.json").read_text())
+
+    def check(values, node, path):
+        for key, value in values.items():
+            inner = node["properties"][key]
+            if "description" in inner:
+                continue
+            assert inner["additionalProperties"] is False, f"{path}{key} is open"
+            check(value, inner, f"{path}{key}.")
+    check(yaml.safe_load((CHART / "values.yaml").read_text()), schema, "")

@@ -24,6 +24,9 @@ app.kubernetes.io/component: {{ .component }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "fanlight.image" -}}
@@ -44,7 +47,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
 
 {{- define "fanlight.natsUrl" -}}
 {{- if .Values.nats.enabled -}}
-nats://{{ include "fanlight.natsName" . }}:4222
+{{ ternary "tls" "nats" (ne .Values.nats.tls.existingSecret "") }}://{{ include "fanlight.natsName" . }}:4222
 {{- else -}}
 {{ required "nats.url: say where NATS is, for example nats://nats:4222, or set nats.enabled" .Values.nats.url }}
 {{- end -}}
@@ -71,7 +74,40 @@ capabilities:
   drop: [ALL]
 {{- end -}}
 
-{{/* NATS credentials as environment and mount. */}}
+{{/* Secrets for NATS: what is mounted below /run/secrets, and where from. */}}
+{{- define "fanlight.natsSecrets" -}}
+{{- $nats := .Values.nats -}}
+{{- $all := list
+  (dict "name" "nats" "secret" $nats.existingSecret "items" (list "password"))
+  (dict "name" "nats-creds" "secret" $nats.credsSecret "items" (list "nats.creds"))
+  (dict "name" "nats-ca" "secret" $nats.tls.existingSecret "items" (list "ca.crt"))
+  (dict "name" "nats-client" "secret" $nats.tls.clientSecret "items" (list "tls.crt" "tls.key")) -}}
+{{- $used := list -}}
+{{- range $all -}}{{- if .secret -}}{{- $used = append $used . -}}{{- end -}}{{- end -}}
+{{- toJson $used -}}
+{{- end -}}
+
+{{- define "fanlight.natsMounts" -}}
+{{- range include "fanlight.natsSecrets" . | fromJsonArray }}
+- name: {{ .name }}
+  mountPath: /run/secrets/{{ .name }}
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "fanlight.natsVolumes" -}}
+{{- range include "fanlight.natsSecrets" . | fromJsonArray }}
+- name: {{ .name }}
+  secret:
+    secretName: {{ .secret }}
+    items:
+      {{- range .items }}
+      - { key: {{ . }}, path: {{ . }} }
+      {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Where NATS is, credentials, and where traces go. */}}
 {{- define "fanlight.natsEnv" -}}
 - name: FANLIGHT_NATS_URL
   value: {{ include "fanlight.natsUrl" . | quote }}
@@ -86,4 +122,68 @@ capabilities:
 - name: FANLIGHT_NATS_PASSWORD_FILE
   value: /run/secrets/nats/password
 {{- end }}
+{{- if .Values.nats.credsSecret }}
+- name: FANLIGHT_NATS_CREDS
+  value: /run/secrets/nats-creds/nats.creds
+{{- end }}
+{{- if .Values.nats.tls.existingSecret }}
+- name: FANLIGHT_NATS_CA
+  value: /run/secrets/nats-ca/ca.crt
+{{- end }}
+{{- if .Values.nats.tls.clientSecret }}
+- name: FANLIGHT_NATS_CERT
+  value: /run/secrets/nats-client/tls.crt
+- name: FANLIGHT_NATS_KEY
+  value: /run/secrets/nats-client/tls.key
+{{- end }}
+{{- with .Values.tracing.endpoint }}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ . | quote }}
+- name: OTEL_EXPORTER_OTLP_PROTOCOL
+  value: {{ $.Values.tracing.protocol | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Spread constraints with the label selector filled in. Takes list and context. */}}
+{{- define "fanlight.spread" -}}
+{{- range .list }}
+- {{- toYaml . | nindent 2 }}
+  labelSelector:
+    matchLabels:
+      {{- include "fanlight.selector" $.context | nindent 6 }}
+{{- end }}
+{{- end -}}
+
+{{/* Replicas come at once and go one in three minutes: each one that goes moves its viewers. */}}
+{{- define "fanlight.scaling" -}}
+scaleDown:
+  stabilizationWindowSeconds: {{ .Values.edge.autoscaling.scaleDownSeconds }}
+  policies:
+    - { type: Pods, value: 1, periodSeconds: 180 }
+scaleUp:
+  stabilizationWindowSeconds: 0
+  policies:
+    - { type: Percent, value: 100, periodSeconds: 30 }
+{{- end -}}
+
+{{/*
+Viewers of this release as one series. The limit, which an edge exports from its start, stands in
+for the viewers while there are none: no viewers is 0, but no edge scraped is no answer, and
+replicas stay as they are.
+*/}}
+{{- define "fanlight.viewersQuery" -}}
+{{- $name := include "fanlight.short" (printf "%s-edge" (include "fanlight.fullname" .)) -}}
+{{- /* Of a long name Kubernetes keeps 58 characters, hash included. */ -}}
+{{- $pods := ternary (printf "%s-[^-]+-[^-]+" $name) (printf "%s.*" (trunc 46 $name)) (le (len $name) 46) -}}
+{{- $edges := printf "{namespace=%q, pod=~%q}" .Release.Namespace $pods -}}
+sum(fanlight_edge_viewers{{ $edges }}) or 0 * sum(fanlight_edge_viewer_limit{{ $edges }})
+{{- end -}}
+
+{{/* Names that the edge goes by: asked for without authentication only. */}}
+{{- define "fanlight.hosts" -}}
+{{- $service := include "fanlight.short" (printf "%s-edge" (include "fanlight.fullname" .)) -}}
+{{- $hosts := concat (default list .Values.edge.allowHosts) (list $service (printf "%s.%s" $service .Release.Namespace) (printf "%s.%s.svc" $service .Release.Namespace)) -}}
+{{- if and .Values.edge.ingress.enabled .Values.edge.ingress.host -}}{{- $hosts = append $hosts .Values.edge.ingress.host -}}{{- end -}}
+{{- if .Values.edge.httpRoute.enabled -}}{{- range .Values.edge.httpRoute.hostnames -}}{{- if not (hasPrefix "*" .) -}}{{- $hosts = append $hosts . -}}{{- end -}}{{- end -}}{{- end -}}
+{{- uniq $hosts | join "," -}}
 {{- end -}}
