@@ -172,6 +172,7 @@ impl Edge {
                 anonymous: config.gate.is_anonymous(),
             },
             proxies: config.trusted_proxies.clone(),
+            proxy_protocol: config.proxy_protocol,
             metrics: Arc::clone(&edge_metrics),
             shutdown: shutdown.clone(),
             draining: AtomicBool::new(false),

@@ -103,6 +103,10 @@ pub struct EdgeArgs {
     )]
     pub trusted_proxies: Vec<String>,
 
+    /// The trusted proxies begin each connection with a PROXY header (version 1 or 2) that names the client
+    #[arg(long, env = "FANLIGHT_PROXY_PROTOCOL")]
+    pub proxy_protocol: bool,
+
     /// Pages that may show ours in a frame, as in Content-Security-Policy
     #[arg(
         long,
@@ -211,6 +215,8 @@ pub struct EdgeConfig {
     pub allow_host: Vec<String>,
     /// Proxies that are believed.
     pub trusted_proxies: Vec<Network>,
+    /// They speak the PROXY protocol.
+    pub proxy_protocol: bool,
     /// For `frame-ancestors`.
     pub frame_ancestors: String,
     /// How many may watch.
@@ -352,6 +358,13 @@ impl EdgeArgs {
         });
         let trusted_proxies: Vec<Network> =
             problems.parse_all("--trusted-proxies", &self.trusted_proxies);
+        if self.proxy_protocol && trusted_proxies.is_empty() {
+            problems.add(
+                "--proxy-protocol",
+                "no proxy is trusted, and anybody could write such a header",
+                "name the load balancer's address or network with --trusted-proxies",
+            );
+        }
         let gate = self.who.open(!trusted_proxies.is_empty(), &mut problems.0);
         // without a gate there is a problem, and so no configuration
         let gate = gate.unwrap_or_default();
@@ -368,6 +381,7 @@ impl EdgeArgs {
                 .map(|h| h.trim().to_ascii_lowercase())
                 .collect(),
             trusted_proxies,
+            proxy_protocol: self.proxy_protocol,
             frame_ancestors,
             limits: Limits {
                 viewers: self.max_viewers,

@@ -7,6 +7,7 @@ mod conn;
 mod guard;
 mod live;
 mod login;
+mod proxied;
 mod redirect;
 mod refusal;
 mod serve;
@@ -50,6 +51,8 @@ pub(crate) struct Site {
     pub(crate) gate: Gate,
     pub(crate) rules: Rules,
     pub(crate) proxies: Vec<Network>,
+    /// They begin each connection with a PROXY header.
+    pub(crate) proxy_protocol: bool,
     pub(crate) metrics: Arc<EdgeMetrics>,
     pub(crate) shutdown: Shutdown,
     pub(crate) draining: AtomicBool,

@@ -16,8 +16,9 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::Site;
-use super::client::Ends;
+use super::client::{Ends, Network};
 use super::conn::{self, Conn, accepted};
+use super::proxied;
 use super::tls::{self, Certificate, Stream, TlsConfig};
 
 /// Connections that are not viewers (yet): requests, pages, half-open handshakes.
@@ -86,6 +87,8 @@ struct Shared {
     addresses: Arc<Addresses>,
     tracker: TaskTracker,
     end: CancellationToken,
+    /// Those who begin with a PROXY header.
+    proxies: Arc<[Network]>,
 }
 
 /// Serves until `end` is cancelled; connections are then closed as soon as their request is
@@ -96,6 +99,11 @@ pub(crate) async fn serve(site: Arc<Site>, listeners: Listeners, end: Cancellati
         addresses: Arc::default(),
         tracker: site.shutdown.tracker.clone(),
         end: end.clone(),
+        proxies: if site.proxy_protocol {
+            site.proxies.as_slice().into()
+        } else {
+            Arc::default()
+        },
     };
     let tracker = &shared.tracker;
     if let Some(certificate) = &listeners.certificate {
@@ -121,7 +129,7 @@ async fn accept(
             () = shared.end.cancelled() => return,
             connection = next(&listener, &shared.open) => connection,
         };
-        let (stream, mut ends, permit) = match connection {
+        let (mut stream, mut ends, permit) = match connection {
             Ok(connection) => connection,
             Err(error) => {
                 if let Some(suppressed) = failures.allow("accept") {
@@ -144,7 +152,21 @@ async fn accept(
         let hurry = shared.open.available_permits() < MAX_OPEN / 4 * 3;
         let patience = if hurry { HURRIED } else { HEAD_LIMIT };
         ends.tls = certificate.is_some();
+        let proxied = shared
+            .proxies
+            .iter()
+            .any(|network| network.contains(remote));
         shared.tracker.spawn(async move {
+            if proxied {
+                let header = tokio::time::timeout(patience, proxied::source(&mut stream)).await;
+                match header.unwrap_or_else(|late| Err(late.into())) {
+                    Ok(source) => ends.remote = source.unwrap_or(ends.remote),
+                    Err(error) => {
+                        tracing::debug!(%error, %remote, "no PROXY header");
+                        return;
+                    }
+                }
+            }
             let stream = match certificate {
                 None => Ok(Stream::Plain(stream)),
                 Some(certificate) => Box::pin(tls::accept(stream, &certificate, patience)).await,
