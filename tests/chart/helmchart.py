@@ -100,6 +100,7 @@ def matrix():
         {"auth": {"mode": "jwt", "jwksUrl": "https://id.example.com/keys"}},
         {"auth": {"mode": "jwt", "existingSecret": "keys"}, "replicaCount": 0},
         {"auth": {"mode": "proxy"}, "trustedProxies": ["10.0.0.0/8"]},
+        {"trustedProxies": ["10.0.0.0/8"], "proxyProtocol": True},
         {"ingress": {"enabled": True, "host": "x.example.com", "annotations": None}},
         {"httpRoute": {"enabled": True, "parentRefs": [{"name": "g"}], "hostnames": ["x.example.com"]}},
         NOTHING, {**POD, **EXTRA},
