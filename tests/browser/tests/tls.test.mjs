@@ -17,10 +17,9 @@ describe("TLS of a private authority", { timeout: 120_000 }, () => {
     const address = `https://localhost:${edge.port}/cameras/gate`;
     const page = await openPage(browser);
     t.after(() => page.context().close());
+    const socket = page.waitForEvent("websocket");
     const answer = await page.goto(address);
     assert.match(answer.headers()["strict-transport-security"], /max-age=\d+/);
-    const socket = page.waitForEvent("websocket");
-    await page.reload();
     assert.match((await socket).url(), /^wss:/);
     await playing(page);
     assert.equal((await player(page)).stats.decoder, "webcodecs");
