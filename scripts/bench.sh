@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Delay and join of each decode path with the tight budgets, in a quiet machine's real browser.
-# Prints the figures and puts them into docs/benchmarks.md.
+# Fan-out beside its floor and its peers; then delay and join of each decode path with the tight
+# budgets, in a quiet machine's real browser. Prints the figures and puts them into
+# docs/benchmarks.md. ROUNDS (5) is how often each server has its turn.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/.venv/bin:$PATH"
 cargo build --workspace --bins --locked
+cargo build --release --locked -p fanlight-edge -p fanlight-bench
+(cd bench/peers/node && npm ci --no-audit --no-fund --loglevel=error)
+.venv/bin/python bench/run.py --rounds "${ROUNDS:-5}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0

@@ -1,0 +1,13 @@
+//! What the benchmark programs share: the synthetic stream, the client's side of WebSocket,
+//! histograms and the clock.
+//!
+//! ```text
+//! bench-publish -> NATS -> fanlight-edge -> bench-load      (one core the server, one the rest)
+//! bench-publish -> TCP  -> floor, peers  -> bench-load
+//! ```
+
+pub mod clock;
+pub mod feed;
+pub mod histogram;
+pub mod stream;
+pub mod viewer;
