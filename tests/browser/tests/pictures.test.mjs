@@ -1,5 +1,6 @@
 // Takes the screenshots of docs/images: `node run.mjs pictures`. Not part of make test.
 import { mkdirSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { after, before, describe, test } from "node:test";
 import { openBrowser, openPage, playing } from "../lib/browser.mjs";
@@ -45,6 +46,38 @@ describe("pictures", { timeout: 600_000 }, () => {
   test("one camera", () => shot("camera", edge.page("door"), {}, stats));
   test("one camera, light, Chinese", () => shot("camera-light-chinese", edge.page("door"), { colorScheme: "light", locale: "zh-CN" }, stats));
   test("one camera on a phone", () => shot("camera-phone", edge.page("yard"), phone));
+
+  test("signing in, and what is not for everybody", async (t) => {
+    const world = new System();
+    t.after(() => world.close());
+    const folder = await world.folder();
+    const users = path.join(folder, "users");
+    await writeFile(users, `${await world.edgeCommand(["hash-password", "--user", "anna", "--cameras", "gate"], "a good password")}\n`);
+    const guarded = await world.cameras({ gate: { url: "test" }, vault: { url: "test" } }, "--auth", "password", "--users-file", users);
+    const page = await openPage(browser, guarded.page("gate"), { context: { colorScheme: "dark" } });
+    const save = (name) => page.screenshot({ path: path.join(images, `${name}.png`) });
+    await page.fill("[name=name]", "anna");
+    await page.fill("[name=password]", "wrong");
+    await page.click("form .button");
+    await page.waitForFunction(() => document.querySelector("#said").textContent !== "");
+    await save("sign-in");
+    await page.fill("[name=password]", "a good password");
+    await page.click("form .button");
+    await playing(page);
+    await page.click(".share button");
+    await page.waitForFunction(() => document.querySelector(".share input").value.startsWith("http"));
+    await page.waitForTimeout(2000);
+    await save("share");
+    await page.goto(guarded.page("vault"));
+    await page.waitForFunction(() => document.querySelector("fanlight-player")?.state === "forbidden");
+    await save("state-not-allowed");
+    await page.goto(guarded.page("gate"));
+    await playing(page);
+    await writeFile(users, (await readFile(users, "utf8")).replace("anna:", "ben:"));
+    await page.waitForFunction(() => ["forbidden", "signed-out"].includes(document.querySelector("fanlight-player").state), null, { timeout: 10_000 });
+    await save("state-withdrawn");
+    await page.context().close();
+  });
 
   for (const name of Object.keys(FAULTS)) {
     test(name, async (t) => {
