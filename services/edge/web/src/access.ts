@@ -1,22 +1,11 @@
-// Who is looking: the session of the sign-in page, and the token or share link in this page's address.
+// Who is looking: the session of the sign-in page, and links for those who have none.
+import { own } from "./credentials.ts";
 import { h, translate } from "./player.js";
 import { language } from "./prefs.ts";
 
 export interface Account {
   user: string | undefined;
   canShare: boolean;
-}
-
-/** The parts of this page's address that open streams: they go with every request and every link of the page. */
-export const credentials = new URLSearchParams();
-for (const name of ["token", "share"]) {
-  const value = new URLSearchParams(location.search).get(name);
-  if (value) credentials.set(name, value);
-}
-
-/** A path of this server with the page's own credentials. */
-export function own(path: string): string {
-  return credentials.size > 0 ? `${path}?${credentials.toString()}` : path;
 }
 
 export async function readAccount(): Promise<Account> {

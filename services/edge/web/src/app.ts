@@ -1,6 +1,7 @@
 // The pages of the edge: the wall at /, one camera at /cameras/{camera}, in one document.
-import { own, readAccount, signOut, type Account } from "./access.ts";
+import { readAccount, signOut, type Account } from "./access.ts";
 import { CameraPage } from "./camera-page.ts";
+import { own } from "./credentials.ts";
 import { Wall } from "./wall.ts";
 import { applyLanguage, applyTheme, language, setLanguage, setTheme, theme, type Theme } from "./prefs.ts";
 import { h, icon, translate, type FanlightPlayer } from "./player.js";

@@ -1,5 +1,6 @@
 // One camera: the picture large, its figures and its log beside it.
-import { Share, credentials } from "./access.ts";
+import { Share } from "./access.ts";
+import { credentials } from "./credentials.ts";
 import { language } from "./prefs.ts";
 import { FanlightPlayer, clock, h, icon, statRows, timeOfDay, translate, whyText, type LogLine, type Stats } from "./player.js";
 import type { View } from "./app.ts";

@@ -1,6 +1,6 @@
 // The edge's list of cameras, asked every few seconds while somebody looks.
 
-import { own } from "./access.ts";
+import { own } from "./credentials.ts";
 
 export interface CameraInfo {
   camera: string;

@@ -1,5 +1,5 @@
 // The wall: every camera in a grid; only tiles in view play.
-import { credentials, own } from "./access.ts";
+import { credentials, own } from "./credentials.ts";
 import { watchCameras, type CameraInfo, type Listing } from "./cameras.ts";
 import { language } from "./prefs.ts";
 import { FanlightPlayer, h, translate } from "./player.js";
