@@ -6,25 +6,24 @@ use std::net::IpAddr;
 
 use fanlight_auth::{Denied, Grant};
 use fanlight_bus::CameraId;
-
-use crate::http::Site;
+use fanlight_ops::throttle::Throttle;
 
 /// A request without, or with a bad, credential. Those without one are everyday: a page asks
 /// before it signs in.
-pub(crate) fn denied(site: &Site, remote: IpAddr, denied: Denied) {
+pub(crate) fn denied(lines: &Throttle, remote: IpAddr, denied: Denied) {
     let key = match denied {
         Denied::NotSignedIn => return,
         Denied::Expired => "expired",
         Denied::Invalid(reason) => reason,
     };
     // a client that asks on and on is one line a second
-    if let Some(suppressed) = site.refusals.allow(key) {
+    if let Some(suppressed) = lines.allow(key) {
         tracing::warn!(target: "audit", %remote, reason = %denied, suppressed, "refused: not signed in");
     }
 }
 
-pub(crate) fn not_allowed(site: &Site, remote: IpAddr, grant: &Grant, camera: &CameraId) {
-    if let Some(suppressed) = site.refusals.allow("camera_not_allowed") {
+pub(crate) fn not_allowed(lines: &Throttle, remote: IpAddr, grant: &Grant, camera: &CameraId) {
+    if let Some(suppressed) = lines.allow("camera_not_allowed") {
         tracing::warn!(
             target: "audit",
             %remote,
@@ -43,8 +42,13 @@ pub(crate) fn signed_in(remote: IpAddr, who: &str) {
 
 /// `name` may be anything, also a password typed into the wrong field: only a name that looks
 /// like one is told.
-pub(crate) fn sign_in_refused(site: &Site, remote: IpAddr, known_form: Option<&str>, reason: &str) {
-    if let Some(suppressed) = site.refusals.allow("sign in") {
+pub(crate) fn sign_in_refused(
+    lines: &Throttle,
+    remote: IpAddr,
+    known_form: Option<&str>,
+    reason: &str,
+) {
+    if let Some(suppressed) = lines.allow("sign in") {
         let who = known_form.unwrap_or("(not a name)");
         tracing::warn!(target: "audit", %remote, who, reason, suppressed, "sign-in refused");
     }

@@ -155,7 +155,7 @@ pub(super) async fn sign_in(State(site): State<Arc<Site>>, request: Request) -> 
 
 fn refused(site: &Site, address: IpAddr, name: &str, error: SignInError) -> Refusal {
     let shown = fanlight_auth::is_name(name).then_some(name);
-    audit::sign_in_refused(site, address, shown, &error.to_string());
+    audit::sign_in_refused(&site.refusals, address, shown, &error.to_string());
     match error {
         SignInError::NoPasswords => Refusal::new(
             "not_found",
@@ -274,7 +274,7 @@ async fn link(site: &Site, camera: &str, parts: &Parts, body: Body) -> Result<Re
         .map_err(|error| match error {
             ShareError::NotAllowed => Refusal::new("share_not_allowed", error.to_string()),
             ShareError::Camera => {
-                audit::not_allowed(site, client.address, &grant, &stream.camera);
+                audit::not_allowed(&site.refusals, client.address, &grant, &stream.camera);
                 Refusal::camera_not_allowed()
             }
             ShareError::Lifetime => wrong(),

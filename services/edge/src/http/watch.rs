@@ -81,7 +81,7 @@ impl Asker<'_> {
     pub(super) async fn grant(&self) -> Result<Grant, Refusal> {
         let grant = self.site.gate.grant(&self.asked()).await;
         grant.map_err(|denied| {
-            audit::denied(self.site, self.client.address, denied);
+            audit::denied(&self.site.refusals, self.client.address, denied);
             Refusal::not_signed_in()
         })
     }
@@ -93,7 +93,12 @@ impl Asker<'_> {
         if grant.cameras.contains(stream.camera.as_str()) {
             Ok(grant)
         } else {
-            audit::not_allowed(self.site, self.client.address, &grant, &stream.camera);
+            audit::not_allowed(
+                &self.site.refusals,
+                self.client.address,
+                &grant,
+                &stream.camera,
+            );
             Err(Refusal::camera_not_allowed())
         }
     }
