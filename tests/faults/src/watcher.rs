@@ -166,6 +166,7 @@ impl Watcher {
             // What belongs together for a decoder: after a skip the counters jump, which it
             // would call corrupt.
             let mut pieces = vec![Vec::new()];
+            let mut before_last = 0;
             for (_, length) in &stretch.pictures {
                 let message = media.split_to(*length);
                 let before = checker.report().continuity_errors;
@@ -175,11 +176,17 @@ impl Watcher {
                     // Tables that come later count from another start, too.
                     checker = Checker::new();
                     checker.push(message.clone());
+                    // A camera that died in the middle of a picture left half of one: what
+                    // came last before the jump is the source's, byte for byte.
+                    if let Some(piece) = pieces.last_mut() {
+                        piece.truncate(before_last);
+                    }
                     pieces.push(Vec::new());
                 } else {
                     errors += jumped;
                 }
                 if let Some(piece) = pieces.last_mut() {
+                    before_last = piece.len();
                     piece.extend_from_slice(&message);
                 }
             }
