@@ -7,6 +7,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit
 # shellcheck source=scripts/steps.sh
 source scripts/steps.sh
 export PATH="$PWD/.venv/bin:$PATH"
+# A failed test's own words are what is looked for, not the runtime's frames below them.
+export RUST_BACKTRACE=0
 only=("$@")
 wanted() { [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " == *" $1 "* ]]; }
 

@@ -66,27 +66,69 @@ class Picture:
         return bytes(row) * STRIP_ROWS + bytes(body) + self.chroma
 
 
+class Recording:
+    """Hands out one group of H.265 pictures, encoded before anybody asks, over and over:
+    a machine that is busy with tests can't keep up with x265."""
+
+    def __init__(self, options):
+        width, height = options.size
+        self.count, self.pictures = 0, []
+        pictures = max(1, round(options.gop * options.fps))
+        pipeline = Gst.parse_launch(
+            f"appsrc name=source format=time ! x265enc tune=zerolatency speed-preset=ultrafast"
+            f" key-int-max={pictures} bitrate={options.bitrate}"
+            " ! h265parse config-interval=-1 ! video/x-h265,stream-format=byte-stream,alignment=au"
+            " ! appsink name=sink sync=false max-buffers=0"
+        )
+        source, sink = (pipeline.get_child_by_name(n) for n in ("source", "sink"))
+        source.set_property("caps", raw_caps(width, height, options.fps))
+        pipeline.set_state(Gst.State.PLAYING)
+        picture = Picture(width, height)
+        for number in range(pictures):
+            buffer = Gst.Buffer.new_wrapped(picture.draw())
+            buffer.pts = buffer.dts = number * Gst.SECOND // options.fps
+            buffer.duration = Gst.SECOND // options.fps
+            source.emit("push-buffer", buffer)
+        source.emit("end-of-stream")
+        while sample := sink.emit("pull-sample"):
+            self.caps = sample.get_caps()
+            buffer = sample.get_buffer()
+            self.pictures.append(buffer.extract_dup(0, buffer.get_size()))
+        pipeline.set_state(Gst.State.NULL)
+        if len(self.pictures) != pictures:
+            sys.exit(f"rtsp_camera: x265 made {len(self.pictures)} of {pictures} pictures")
+
+    def draw(self):
+        self.count += 1
+        return self.pictures[(self.count - 1) % len(self.pictures)]
+
+
+def raw_caps(width, height, fps):
+    return Gst.Caps.from_string(
+        f"video/x-raw,format=I420,width={width},height={height},framerate={fps}/1,pixel-aspect-ratio=1/1"
+    )
+
+
 class Feed:
     """Pushes pictures into one media's appsrc, on time, until it is unprepared."""
 
-    def __init__(self, source, sound, options):
+    def __init__(self, source, sound, options, recording):
         self.source, self.sound, self.options = source, sound, options
         self.started = time.monotonic()
         self.count = 0
         self.timer = None
         self.sized = None
-        self.resize(*options.size)
+        if recording:
+            recording.count = 0
+            self.picture = recording
+            source.set_property("caps", recording.caps)
+        else:
+            self.resize(*options.size)
         self.schedule()
 
     def resize(self, width, height):
         self.picture = Picture(width, height)
-        self.source.set_property(
-            "caps",
-            Gst.Caps.from_string(
-                f"video/x-raw,format=I420,width={width},height={height},"
-                f"framerate={self.options.fps}/1,pixel-aspect-ratio=1/1"
-            ),
-        )
+        self.source.set_property("caps", raw_caps(width, height, self.options.fps))
 
     def schedule(self):
         due = self.started + self.count / self.options.fps
@@ -115,17 +157,15 @@ class Feed:
 
 
 def launch_line(options):
-    source = "appsrc name=source is-live=true format=time do-timestamp=true block=false ! videoconvert"
+    pushed = "appsrc name=source is-live=true format=time do-timestamp=true block=false"
+    source = f"{pushed} ! videoconvert"
     bitrate = options.bitrate
     gop = max(1, round(options.gop * options.fps))
     h264 = (
         f"{source} ! x264enc tune=zerolatency sliced-threads=false threads=1 speed-preset=ultrafast key-int-max={gop} bitrate={bitrate}"
         " ! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1"
     )
-    h265 = (
-        f"{source} ! x265enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate={bitrate}"
-        " ! h265parse ! rtph265pay name=pay0 pt=96 config-interval=-1"
-    )
+    h265 = f"{pushed} ! h265parse ! rtph265pay name=pay0 pt=96 config-interval=-1"
     # A seekable audiotestsrc beside an appsrc makes the server fail on PLAY, so the
     # sound that goes with pictures is pushed too.
     sound = (
@@ -163,7 +203,10 @@ def arguments():
     parser.add_argument("--user", default="cam")
     parser.add_argument("--password", default="p@ss/word")
     parser.add_argument("--change-size-after", type=float, metavar="SECONDS", help="halves the size, once")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.codec == "h265" and options.change_size_after:
+        parser.error("--change-size-after needs a camera that encodes as it goes: not h265")
+    return options
 
 
 def protect(server, factory, options):
@@ -195,6 +238,7 @@ def main():
     server.set_address(options.address)
     server.set_service(str(options.port))
 
+    recording = Recording(options) if options.codec == "h265" else None
     factory = GstRtspServer.RTSPMediaFactory.new()
     factory.set_launch(launch_line(options))
     factory.set_shared(True)
@@ -204,7 +248,7 @@ def main():
         element = media.get_element()
         source = element.get_child_by_name("source")
         if source:
-            feed = Feed(source, element.get_child_by_name("sound"), options)
+            feed = Feed(source, element.get_child_by_name("sound"), options, recording)
             media.connect("unprepared", lambda _media: feed.stop())
 
     factory.connect("media-configure", configure)
