@@ -1,12 +1,15 @@
 //! A hub for each watched stream: one subscription, one ring, any number of viewers.
 //!
 //! A hub is there from the first viewer until `--linger` after the last one. Its feed task
-//! never waits for a viewer: it puts frames into the ring and wakes.
+//! never waits for a viewer: it puts frames into the ring, writes what a socket takes at once,
+//! and wakes the tasks of the others.
 
 mod assembler;
 mod cursor;
+mod fanout;
 mod feed;
 mod frame;
+mod lane;
 mod ring;
 mod select;
 #[cfg(test)]
@@ -27,6 +30,7 @@ use tokio::time::Instant;
 pub use assembler::{Assembler, Verdict};
 pub use cursor::{Cursor, MAX_LAG};
 pub use frame::Frame;
+pub use lane::{Begun, Lane};
 pub use ring::Ring;
 pub use select::{Choice, RunSelect, SILENCE};
 
@@ -37,9 +41,6 @@ use crate::wire::CameraState;
 /// Kibibytes of GOP replies in flight at a time, of all hubs: 200 cameras that ask at once would
 /// pass the server's limit of 64 MiB for one client and be cut off.
 const REPLIES_KIB: usize = 8 << 10;
-
-/// Viewers woken in one go; between two goes the others' tasks run.
-const WAKE_BATCH: usize = 128;
 
 /// How hubs behave.
 #[derive(Debug, Clone, Copy)]
@@ -88,7 +89,7 @@ pub struct Hub {
     ring: Mutex<Ring>,
     slots: Mutex<Slab<Arc<Slot>>>,
     viewers: AtomicUsize,
-    /// Where the next round of wake-ups starts, so that no viewer is always the last.
+    /// Where the next round over the viewers starts.
     turn: AtomicUsize,
     state: Mutex<Arc<CameraState>>,
     state_version: AtomicU32,
@@ -118,6 +119,8 @@ pub struct Slot {
     waker: AtomicWaker,
     command: AtomicU8,
     has_picture: AtomicBool,
+    /// While it is lent.
+    lane: Mutex<Option<Lane>>,
 }
 
 impl Slot {
@@ -295,34 +298,6 @@ impl Hub {
             .iter()
             .any(|(_, slot)| !slot.has_picture.load(Ordering::Relaxed))
     }
-
-    /// Wakes every viewer, beginning with another one each time. Yields now and then: the
-    /// first ones write while the last ones are still to be woken.
-    async fn wake_all(&self) {
-        let start = self.turn.fetch_add(WAKE_BATCH, Ordering::Relaxed);
-        let mut done = 0;
-        loop {
-            {
-                let slots = lock(&self.slots);
-                let capacity = slots.capacity();
-                if done >= capacity {
-                    return;
-                }
-                let mut woken = 0;
-                while done < capacity && woken < WAKE_BATCH {
-                    if let Some(slot) = slots.get((start + done) % capacity) {
-                        slot.waker.wake();
-                        woken += 1;
-                    }
-                    done += 1;
-                }
-                if done >= capacity {
-                    return;
-                }
-            }
-            tokio::task::yield_now().await;
-        }
-    }
 }
 
 /// A viewer's place in a hub. Dropped, it leaves.
@@ -403,6 +378,18 @@ impl Membership {
         self.slot.has_picture.store(true, Ordering::Relaxed);
     }
 
+    /// Lets the hub write to the socket. A viewer that lends wants to be woken: call
+    /// [`register`](Self::register) and look for news before.
+    pub fn lend(&self, lane: Lane) {
+        *lock(&self.slot.lane) = Some(lane);
+    }
+
+    /// Ends that. Waits for a write that is going on.
+    #[must_use]
+    pub fn take_back(&self) -> Option<Lane> {
+        lock(&self.slot.lane).take()
+    }
+
     /// Metrics of the whole edge.
     #[must_use]
     pub fn edge_metrics(&self) -> &EdgeMetrics {
@@ -412,6 +399,7 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
+        drop(self.take_back());
         let mut slots = lock(&self.hub.slots);
         slots.remove(self.key);
         if slots.is_empty() {

@@ -1,14 +1,15 @@
 //! One WebSocket viewer: owns its socket, cursor, outbox and deadlines.
 //!
-//! `select` turns everything that can happen into one [`Event`], `apply` is synchronous. A task
-//! for each viewer; the cost against writer loops by shard was 3 % (docs/adr).
+//! `select` turns everything that can happen into one [`Event`], `apply` is synchronous. While
+//! nothing happens but new frames, the hub writes them itself (docs/adr/0006-lanes.md).
 
 mod control;
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::control::Control;
 use crate::clock::unix_ns;
-use crate::hub::{Command, Cursor, Membership};
+use crate::hub::{Begun, Command, Cursor, Lane, Membership};
 use crate::ws::close::Close;
 use crate::ws::frame::{self, Opcode};
 use crate::ws::outbox::{self, MAX_SLICES, Outbox};
@@ -55,13 +56,9 @@ const ALLOWANCE_PER_SECOND: u32 = 10;
 pub trait Socket: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Makes the coming drop a reset (RST) instead of an orderly end.
     fn reset(&self);
-}
 
-impl Socket for TcpStream {
-    fn reset(&self) {
-        // Nothing else can be done about a socket that is already gone.
-        let _gone = socket2::SockRef::from(self).set_linger(Some(Duration::ZERO));
-    }
+    /// The connection, where bytes go into it as they are.
+    fn plain(&self) -> Option<&Arc<TcpStream>>;
 }
 
 /// See the module.
@@ -81,6 +78,8 @@ pub struct Viewer<S> {
     joined: Instant,
     got_first: bool,
     drain_told: bool,
+    /// The hub may write to the socket.
+    lent: bool,
     /// When the socket stopped taking bytes.
     stuck_since: Option<Instant>,
     ping_due: Instant,
@@ -163,6 +162,7 @@ impl<S: Socket> Viewer<S> {
             joined: now,
             got_first: false,
             drain_told: false,
+            lent: false,
             stuck_since: None,
             ping_due: now + PING,
             pong_due: None,
@@ -199,6 +199,7 @@ impl<S: Socket> Viewer<S> {
 
     fn select(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         self.membership.register(cx.waker());
+        self.take_back();
         if self.has_news() {
             return Poll::Ready(Event::News);
         }
@@ -231,8 +232,51 @@ impl<S: Socket> Viewer<S> {
         if due < self.armed {
             self.arm(due);
         }
-        ready!(self.timer.as_mut().poll(cx));
-        Poll::Ready(Event::Time)
+        if self.timer.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Event::Time);
+        }
+        self.lend();
+        Poll::Pending
+    }
+
+    /// Leaves the socket to the hub while there is nothing to do but to pass on what comes.
+    fn lend(&mut self) {
+        let steady = self.got_first
+            && self.outbox.is_empty()
+            && self.closing.is_none()
+            && self.stuck_since.is_none()
+            && self.cursor.is_at(self.seen);
+        if let Some(socket) = self.socket.plain().filter(|_| steady) {
+            self.membership.lend(Lane {
+                socket: Arc::clone(socket),
+                next: self.seen,
+                mid_picture: self.cursor.mid_picture(),
+                until: self.control.as_ref().map(|control| control.mark_due()),
+                begun: None,
+            });
+            self.lent = true;
+        }
+    }
+
+    /// Goes on where the hub stopped.
+    fn take_back(&mut self) {
+        if !std::mem::take(&mut self.lent) {
+            return;
+        }
+        let Some(lane) = self.membership.take_back() else {
+            return;
+        };
+        if let Some(control) = &mut self.control {
+            control.passed(lane.next - self.seen);
+        }
+        self.seen = lane.next;
+        let open = match &lane.begun {
+            Some(begun) => !begun.frame.ends_picture,
+            None => lane.mid_picture,
+        };
+        self.cursor.resume(lane.next, open);
+        let begun = lane.begun.map(|Begun { frame, written }| (frame, written));
+        self.outbox.resume(begun, lane.mid_picture);
     }
 
     fn apply(&mut self, event: Event) -> Option<End> {
@@ -307,7 +351,7 @@ impl<S: Socket> Viewer<S> {
                 if let Some(control) = control {
                     control.describe(frame, now, membership, outbox);
                 }
-                outbox.media(std::sync::Arc::clone(frame));
+                outbox.media(Arc::clone(frame));
             });
             skipped
         });

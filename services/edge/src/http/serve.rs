@@ -168,7 +168,7 @@ async fn accept(
                 }
             }
             let stream = match certificate {
-                None => Ok(Stream::Plain(stream)),
+                None => Ok(Stream::plain(stream)),
                 Some(certificate) => Box::pin(tls::accept(stream, &certificate, patience)).await,
             };
             match stream {

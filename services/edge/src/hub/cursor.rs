@@ -41,6 +41,12 @@ impl Cursor {
         self.mid_picture
     }
 
+    /// Goes on at a position up to which somebody else took the frames.
+    pub fn resume(&mut self, next: u64, mid_picture: bool) {
+        self.next = Some(next);
+        self.mid_picture = mid_picture;
+    }
+
     /// Whether it waits for a key frame.
     #[must_use]
     pub fn is_waiting(&self) -> bool {

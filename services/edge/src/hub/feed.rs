@@ -14,7 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::Span;
 
-use super::{Assembler, Frame, Hub, REPLIES_KIB, Shared, Verdict, lock};
+use super::lane::Batch;
+use super::{Assembler, Frame, Hub, REPLIES_KIB, Shared, Verdict, fanout, lock};
 
 /// By contract: no end of the reply within this time means waiting for the next key chunk.
 const REPLY_LIMIT: Duration = Duration::from_secs(1);
@@ -287,10 +288,22 @@ impl Feed {
     }
 
     async fn publish(&mut self) {
-        let head = lock(&self.hub.ring).next();
-        if self.hub.head.swap(head, Ordering::AcqRel) != head {
-            self.hub.wake_all().await;
-        }
+        let from = self.hub.head.load(Ordering::Acquire);
+        let (head, batch) = {
+            let ring = lock(&self.hub.ring);
+            let head = ring.next();
+            if head == from {
+                return;
+            }
+            let new: Vec<_> = (from..head)
+                .filter_map(|at| ring.get(at).cloned())
+                .collect();
+            let before = from.checked_sub(1).and_then(|at| ring.get(at));
+            let steady = before.is_some_and(|before| continues(before, &new));
+            (head, Batch::new(from, new, steady))
+        };
+        self.hub.head.store(head, Ordering::Release);
+        fanout::round(&self.hub, &self.shared.metrics, batch).await;
     }
 
     fn complain(&self, bad: &BadMessage) {
@@ -299,6 +312,15 @@ impl Feed {
             tracing::warn!(camera = %stream.camera, rendition = stream.variant(), error = %bad, suppressed, "message dropped");
         }
     }
+}
+
+/// Whether each frame is the next of the same run, and none starts anything.
+fn continues(before: &Arc<Frame>, new: &[Arc<Frame>]) -> bool {
+    let mut last = before;
+    new.iter().all(|frame| {
+        let before = std::mem::replace(&mut last, frame);
+        !frame.key && frame.run == before.run && frame.seq == before.seq + 1
+    })
 }
 
 /// The future, or one that never ends.

@@ -104,6 +104,18 @@ impl Control {
         }
     }
 
+    /// When the next mark is due.
+    pub(super) fn mark_due(&self) -> Instant {
+        self.mark_due
+    }
+
+    /// So many frames were passed on that continue the last one and are no key frames.
+    pub(super) fn passed(&mut self, frames: u64) {
+        if let Some((_, seq)) = &mut self.last {
+            *seq += frames;
+        }
+    }
+
     /// What was queued was left out again, and what described it with it.
     pub(super) fn lost_place(&mut self) {
         self.last = None;

@@ -83,6 +83,21 @@ impl Outbox {
         self.items.push_back(Item::Control(kind, frame));
     }
 
+    /// Takes note that media was written past it, and whether that left a picture open; the
+    /// frame `begun` and how much of it is written, if the last write stopped inside one.
+    ///
+    /// # Panics
+    /// Something waits.
+    pub fn resume(&mut self, begun: Option<(Arc<Frame>, usize)>, mid_picture: bool) {
+        assert!(self.items.is_empty(), "written past what waits");
+        self.mid_picture = mid_picture;
+        if let Some((frame, written)) = begun {
+            self.waiting = frame.wire().len() - written;
+            self.written = written;
+            self.items.push_back(Item::Media(frame));
+        }
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -3,7 +3,9 @@
 
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,7 +16,8 @@ use crate::viewer::Socket;
 /// See the module.
 #[derive(Debug)]
 pub(crate) enum Stream {
-    Plain(TcpStream),
+    /// Shared with the hub, which writes to it when there is nothing else to do.
+    Plain(Arc<TcpStream>),
     Tls(Box<Tls>),
 }
 
@@ -28,6 +31,10 @@ pub(crate) struct Tls {
 }
 
 impl Stream {
+    pub(crate) fn plain(stream: TcpStream) -> Self {
+        Self::Plain(Arc::new(stream))
+    }
+
     pub(crate) fn tls(stream: TlsStream<TcpStream>) -> Self {
         Self::Tls(Box::new(Tls {
             stream,
@@ -76,11 +83,37 @@ impl Write for Now<'_> {
 impl Socket for Stream {
     fn reset(&self) {
         match self {
-            Self::Plain(tcp) => tcp.reset(),
+            Self::Plain(tcp) => reset(tcp),
             Self::Tls(tls) => {
                 tls.ended.store(true, std::sync::atomic::Ordering::Relaxed);
-                tls.stream.get_ref().0.reset();
+                reset(tls.stream.get_ref().0);
             }
+        }
+    }
+
+    fn plain(&self) -> Option<&Arc<TcpStream>> {
+        match self {
+            Self::Plain(tcp) => Some(tcp),
+            Self::Tls(_) => None,
+        }
+    }
+}
+
+fn reset(tcp: &TcpStream) {
+    // Nothing else can be done about a socket that is already gone.
+    let _gone = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+}
+
+/// Tries until it is done or the socket is not ready.
+fn poll_io<T>(
+    mut ready: impl FnMut() -> Poll<io::Result<()>>,
+    mut attempt: impl FnMut() -> io::Result<T>,
+) -> Poll<io::Result<T>> {
+    loop {
+        ready!(ready())?;
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            done => return Poll::Ready(done),
         }
     }
 }
@@ -92,7 +125,10 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
+            Self::Plain(tcp) => poll_io(
+                || tcp.poll_read_ready(cx),
+                || tcp.try_read_buf(buffer).map(drop),
+            ),
             Self::Tls(tls) => {
                 // Who reads always waits for more to come, so what is left over leaves here, and
                 // a writer of whole frames need not know that there is anything left.
@@ -112,7 +148,7 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Self::Plain(tcp) => poll_io(|| tcp.poll_write_ready(cx), || tcp.try_write(bytes)),
             Self::Tls(tls) => {
                 tls.unflushed = true;
                 Pin::new(&mut tls.stream).poll_write(cx, bytes)
@@ -126,7 +162,10 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Self::Plain(tcp) => poll_io(
+                || tcp.poll_write_ready(cx),
+                || tcp.try_write_vectored(slices),
+            ),
             Self::Tls(tls) => {
                 tls.unflushed = true;
                 Pin::new(&mut tls.stream).poll_write_vectored(cx, slices)
@@ -143,14 +182,16 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(tls) => tls.poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Plain(tcp) => {
+                Poll::Ready(socket2::SockRef::from(&**tcp).shutdown(std::net::Shutdown::Write))
+            }
             Self::Tls(tls) => {
                 // It sends the close_notify itself.
                 tls.ended.store(true, std::sync::atomic::Ordering::Relaxed);
