@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+import yaml
 from _lb import DEPLOY, HOME, Site, check, eventually, tool
 from _viewers import Crowd
 from websockets.asyncio.client import connect
@@ -133,3 +134,27 @@ def test_haproxy_finds_nothing_to_warn_of(tmp_path, file):
     config = tmp_path / file
     config.write_text(text)
     check(tool("haproxy"), "-c", "-dW", "-f", config)
+
+
+def test_envoy_has_what_websockets_need():
+    """Envoy is not among the tests' tools: each setting whose default would do harm."""
+    static = yaml.safe_load((DEPLOY / "envoy/envoy.yaml").read_text())["static_resources"]
+    (listener,), (cluster,) = static["listeners"], static["clusters"]
+    http = listener["filter_chains"][0]["filters"][0]["typed_config"]
+    (route,) = http["route_config"]["virtual_hosts"][0]["routes"]
+    assert http["upgrade_configs"] == [{"upgrade_type": "websocket"}]
+    assert http["use_remote_address"] is True and http["xff_num_trusted_hops"] == 0
+    assert http["request_timeout"] == route["route"]["timeout"] == "0s"
+    assert float(http["delayed_close_timeout"].removesuffix("s")) <= 0.2
+    for idle in (http["stream_idle_timeout"], route["route"]["idle_timeout"]):
+        assert int(idle.removesuffix("s")) >= 3600
+    assert route["route"]["cluster"] == cluster["name"] == cluster["load_assignment"]["cluster_name"]
+    assert route["route"]["retry_policy"]["retriable_status_codes"] == [503]
+    assert cluster["type"] == "STRICT_DNS" and cluster["close_connections_on_host_health_failure"] is False
+    assert cluster["circuit_breakers"]["thresholds"][0]["max_requests"] >= 100_000
+    (health,) = cluster["health_checks"]
+    assert health["http_health_check"]["path"] == "/readyz"
+    assert health["interval"] == health["no_traffic_interval"] == "1s" and health["unhealthy_threshold"] == 1
+    edges = [one["endpoint"] for one in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]]
+    assert [(e["address"]["socket_address"]["port_value"], e["health_check_config"]["port_value"])
+            for e in edges] == [(8103, 9103)] * 2
