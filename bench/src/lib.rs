@@ -9,5 +9,6 @@
 pub mod clock;
 pub mod feed;
 pub mod histogram;
+pub mod simulate;
 pub mod stream;
 pub mod viewer;
