@@ -173,8 +173,9 @@ impl<S: Socket> Viewer<S> {
         }
     }
 
-    /// Serves the viewer to its end. `early` is what the client sent behind its handshake.
-    pub async fn run(mut self, early: &[u8]) -> End {
+    /// Serves the viewer to its end. `early` is what the client sent behind its handshake. Only
+    /// dropping the viewer closes its socket.
+    pub async fn run(&mut self, early: &[u8]) -> End {
         if let Some(control) = &mut self.control
             && self.cursor.is_waiting()
         {

@@ -228,15 +228,10 @@ async fn begin(
             return;
         };
         let socket = parts.io.into_inner().into_stream();
-        watch(
-            &task_site,
-            admitted,
-            membership,
-            socket,
-            v1,
-            &parts.read_buf,
-        )
-        .await;
+        // A copy, seldom of anything: hyper's own is a piece of its whole read buffer.
+        let early = Box::from(&*parts.read_buf);
+        drop(parts.read_buf);
+        watch(&task_site, admitted, membership, socket, v1, early).await;
     });
     Ok(handshake.response())
 }
@@ -248,7 +243,7 @@ async fn watch(
     membership: Membership,
     socket: Stream,
     v1: bool,
-    early: &[u8],
+    early: Box<[u8]>,
 ) {
     let Admitted {
         grant,
@@ -267,10 +262,10 @@ async fn watch(
         address,
         if v1 { "fanlight.v1" } else { "plain" },
     );
-    let viewer = Viewer::new(socket, membership, &grant, v1);
+    let mut viewer = Box::new(Viewer::new(socket, membership, &grant, v1));
     let span = tracing::debug_span!(parent: None, "viewer", camera = %came.stream.camera, rendition = came.stream.variant(), viewer = came.viewer);
-    let end = Box::pin(viewer.run(early)).instrument(span).await;
-    drop(permit);
+    let end = viewer.run(&early).instrument(span).await;
+    drop((viewer, permit));
     came.left(site, end);
 }
 
