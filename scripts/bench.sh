@@ -12,7 +12,7 @@ cargo build --release --locked -p fanlight-edge -p fanlight-bench
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-(cd tests/browser && FANLIGHT_SLACK=1 node run.mjs latency join) | tee "$log" || status=$?
+(cd tests/browser && FANLIGHT_SLACK=1 FANLIGHT_SECONDS=20 node run.mjs latency join) | tee "$log" || status=$?
 {
     sed '/<!-- written by make bench -->/,$d' docs/benchmarks.md
     printf '<!-- written by make bench -->\n\n%s, %s cores, make bench:\n\n~~~\n' "$(date -I)" "$(nproc)"

@@ -148,7 +148,9 @@ async fn main() -> anyhow::Result<()> {
         }
         if seq.is_multiple_of(2 * args.fps as u64) {
             camera.announcement.time = unix_ns();
-            bus.announce(&camera.announcement).await?;
+            if let Err(error) = bus.announce(&camera.announcement).await {
+                eprintln!("announce: {error}");
+            }
         }
         let mut gop = camera.gop.lock().unwrap_or_else(PoisonError::into_inner);
         if key {

@@ -18,16 +18,16 @@ pub struct Coefficients {
     #[arg(long, default_value_t = 350.0)]
     pub overhead_bytes: f64,
     /// CPU of an edge for a message delivered to a viewer, us
-    #[arg(long, default_value_t = 9.0)]
+    #[arg(long, default_value_t = 5.0)]
     pub deliver_us: f64,
     /// CPU of an edge for a message taken from NATS, us
-    #[arg(long, default_value_t = 450.0)]
+    #[arg(long, default_value_t = 25.0)]
     pub receive_us: f64,
     /// CPU of an edge for a join (handshake, admission, first write), us
     #[arg(long, default_value_t = 400.0)]
     pub join_us: f64,
     /// Memory of an edge for a viewer, KiB
-    #[arg(long, default_value_t = 7.9)]
+    #[arg(long, default_value_t = 3.6)]
     pub viewer_kib: f64,
     /// CPU of a NATS server for a message delivered, us
     #[arg(long, default_value_t = 10.0)]
