@@ -160,8 +160,8 @@ impl Balancer {
             .replace("server edge-2:8103 max_fails=0;", "")
             .replace("listen 8103;", &format!("listen 127.0.0.1:{port};"))
             .replace(
-                "events {}",
-                &format!("daemon off;\npid {folder}/pid;\nerror_log stderr;\nevents {{ worker_connections 4096; }}"),
+                "events {",
+                &format!("daemon off;\npid {folder}/pid;\nerror_log stderr;\nevents {{"),
             )
             .replace(
                 "http {",
