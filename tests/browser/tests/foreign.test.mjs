@@ -11,7 +11,7 @@ import { Child, ROOT } from "../lib/processes.mjs";
 import { FFMPEG_CLOCK, PYTHON, System } from "../lib/system.mjs";
 
 // `make soak` watches for the full minute
-const SECONDS = Number(process.env.FANLIGHT_SECONDS ?? 20);
+const SECONDS = Number(process.env.FANLIGHT_SECONDS ?? 12);
 const tool = (name) => path.join(ROOT, "tests/tools", name);
 
 async function run(name, command, args, timeout = 60_000) {

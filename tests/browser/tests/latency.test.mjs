@@ -6,7 +6,7 @@ import { watch } from "../lib/clock.mjs";
 import { sleep } from "../lib/processes.mjs";
 import { FFMPEG_CLOCK, System } from "../lib/system.mjs";
 
-const SECONDS = Number(process.env.FANLIGHT_SECONDS ?? 20);
+const SECONDS = Number(process.env.FANLIGHT_SECONDS ?? 15);
 // 1 in `make bench`; elsewhere two cores may be busy with something else
 const SLACK = Number(process.env.FANLIGHT_SLACK ?? 2);
 const NO_WEBCODECS = () => {

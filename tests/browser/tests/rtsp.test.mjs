@@ -6,7 +6,7 @@ import { watch } from "../lib/clock.mjs";
 import { until } from "../lib/processes.mjs";
 import { System } from "../lib/system.mjs";
 
-const SECONDS = 20;
+const SECONDS = Number(process.env.FANLIGHT_SECONDS ?? 12);
 const LEAST_FPS = 13;
 const PATHS = [
   { camera: "copied", codec: "copy", decoder: "webcodecs" },
