@@ -1,5 +1,6 @@
 """The balancers of deploy/ in front of real edges on loopback, each at an address of its own."""
 
+import pathlib
 import re
 import shutil
 import signal
@@ -9,12 +10,14 @@ import subprocess
 import sys
 import threading
 
+import yaml
 from _node import ROOT, eventually, get
 
 sys.path.append(str(ROOT / "tests/observability"))
 from system import System, binary, free_port, samples  # noqa: E402
 
 DEPLOY = ROOT / "deploy"
+ENVOY = str(pathlib.Path(sys.executable).parent / "envoy")
 HOME = "127.0.0.1"
 
 
@@ -59,7 +62,8 @@ class Site:
             self.haproxy = self.start_haproxy("haproxy", "8103", ("edge-1", "edge-2", "edge-3"))
             self.tcp = self.start_haproxy("tcp", "8443", ("behind",))
             self.nginx = self.start_nginx()
-            for balancer in (self.haproxy, self.tcp, self.nginx):
+            self.envoy = self.start_envoy()
+            for balancer in (self.haproxy, self.tcp, self.nginx, self.envoy):
                 eventually("the balancer", lambda b=balancer: get(f"http://{HOME}:{b}/api/cameras")[0] == 200)
         except BaseException:
             self.stop()
@@ -125,6 +129,26 @@ class Site:
         config = folder / "nginx.conf"
         config.write_text(text)
         self.system.spawn("nginx", [tool("nginx"), "-p", str(folder), "-c", str(config)])
+        return port
+
+    def start_envoy(self):
+        """The shipped file: its ports, and the edges there are."""
+        port, admin = free_port(), free_port()
+        config = yaml.safe_load((DEPLOY / "envoy/envoy.yaml").read_text())
+        config["admin"]["address"]["socket_address"]["port_value"] = admin
+        (listener,), (cluster,) = (config["static_resources"][key] for key in ("listeners", "clusters"))
+        listener["address"]["socket_address"] = {"address": HOME, "port_value": port}
+        cluster["load_assignment"]["endpoints"][0]["lb_endpoints"] = [
+            {"endpoint": {
+                "address": {"socket_address": {"address": self.edges[f"edge-{n}"][0], "port_value": self.port}},
+                "health_check_config": {"port_value": self.admin}}}
+            for n in (1, 2, 3)]
+        file = self.folder / "envoy.yaml"
+        file.write_text(yaml.safe_dump(config))
+        self.system.spawn("envoy", [ENVOY, "-c", str(file), "--concurrency", "1", "--use-dynamic-base-id",
+                                    "--log-level", "warning"])
+        eventually("Envoy finds three edges healthy", lambda: get(
+            f"http://{HOME}:{admin}/clusters")[1].count("health_flags::healthy") == 3)
         return port
 
     def stop(self):

@@ -1,4 +1,4 @@
-"""haproxy and nginx as shipped in front of three edges: spread, drain, idle sockets, addresses."""
+"""haproxy, nginx and Envoy as shipped in front of three edges: spread, drain, idle sockets, addresses."""
 
 import asyncio
 import contextlib
@@ -41,7 +41,7 @@ def connected(site, edge, remote):
     return [line for line in lines if line.get("message") == "viewer connected" and line["remote"] == remote]
 
 
-@pytest.mark.parametrize("balancer", ["haproxy", "nginx"])
+@pytest.mark.parametrize("balancer", ["haproxy", "nginx", "envoy"])
 def test_viewers_spread_evenly(site, balancer):
     async def sixty():
         async with contextlib.AsyncExitStack() as stack:
@@ -56,7 +56,7 @@ def test_viewers_spread_evenly(site, balancer):
 
 
 @pytest.mark.parametrize("balancer, edges, host", [
-    ("haproxy", EDGES, 20), ("nginx", EDGES, 21), ("tcp", ("behind",), 22)])
+    ("haproxy", EDGES, 20), ("nginx", EDGES, 21), ("tcp", ("behind",), 22), ("envoy", EDGES, 23)])
 def test_the_edge_knows_the_clients_address(site, balancer, edges, host):
     """Three clients, and what they claim to be is not believed."""
     clients = [f"127.{host}.0.{n}" for n in (1, 2, 3)]
@@ -75,7 +75,7 @@ def test_the_edge_knows_the_clients_address(site, balancer, edges, host):
 
 def test_sockets_without_pictures_stay_up_for_more_than_a_minute(site):
     """A camera that is not live: only the edge's pings pass. Then it starts, and the same sockets show it."""
-    ports = [site.haproxy, site.nginx, site.tcp]
+    ports = [site.haproxy, site.nginx, site.tcp, site.envoy]
 
     async def wait():
         async with contextlib.AsyncExitStack() as stack:
@@ -99,12 +99,12 @@ def test_sockets_without_pictures_stay_up_for_more_than_a_minute(site):
 
 def test_an_edge_leaves_and_comes_back_elsewhere(site):
     """No viewer loses a picture; haproxy finds the new address by asking Docker's name server."""
-    crowds = [Crowd((HOME, port, f"{HOME}:{port}"), ["gate"], 12) for port in (site.haproxy, site.nginx)]
+    crowds = [Crowd((HOME, port, f"{HOME}:{port}"), ["gate"], 12) for port in (site.haproxy, site.nginx, site.envoy)]
     for crowd in crowds:
         crowd.start()
     eventually("all watch", lambda: all(v.pictures() > 5 for c in crowds for v in c.viewers))
     here = site.viewers("edge-3")
-    assert here >= 4, "viewers of both balancers"
+    assert here >= 4, "viewers of all balancers"
     site.drain("edge-3")
     seen = [viewer.pictures() for crowd in crowds for viewer in crowd.viewers]
     eventually("all go on", lambda: all(
@@ -137,7 +137,7 @@ def test_haproxy_finds_nothing_to_warn_of(tmp_path, file):
 
 
 def test_envoy_has_what_websockets_need():
-    """Envoy is not among the tests' tools: each setting whose default would do harm."""
+    """Each setting whose default would do harm, also where the tests above would not wait for it."""
     static = yaml.safe_load((DEPLOY / "envoy/envoy.yaml").read_text())["static_resources"]
     (listener,), (cluster,) = static["listeners"], static["clusters"]
     http = listener["filter_chains"][0]["filters"][0]["typed_config"]
@@ -154,7 +154,7 @@ def test_envoy_has_what_websockets_need():
     assert cluster["circuit_breakers"]["thresholds"][0]["max_requests"] >= 100_000
     (health,) = cluster["health_checks"]
     assert health["http_health_check"]["path"] == "/readyz"
-    assert health["interval"] == health["no_traffic_interval"] == "1s" and health["unhealthy_threshold"] == 1
+    assert health["interval"] == health["no_traffic_interval"] == "1s" and health["unhealthy_threshold"] == 3
     edges = [one["endpoint"] for one in cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]]
     assert [(e["address"]["socket_address"]["port_value"], e["health_check_config"]["port_value"])
             for e in edges] == [(8103, 9103)] * 2
