@@ -116,10 +116,11 @@ async fn a_healthy_camera_is_called_healthy() {
     let args = ingest_args(&url, &nats_url, &admin);
     let mut process = Process::start(
         &program("fanlight-ingest"),
-        ["doctor"].iter().chain(&args).copied(),
+        ["doctor"].iter().chain(&args).chain(&PATIENT).copied(),
     );
-    assert!(process.wait(Duration::from_secs(60)).await.success());
+    let status = process.wait(Duration::from_secs(60)).await;
     let text = process.output();
+    assert!(status.success(), "{text}");
     assert!(
         text.lines().count() > 8 && text.lines().all(|l| l.starts_with("ok ")),
         "{text}"

@@ -64,10 +64,14 @@ pub async fn get(url: &str) -> io::Result<Response> {
 /// As [`get`].
 pub async fn request_raw(host: &str, request: &[u8]) -> io::Result<Response> {
     let mut stream = TcpStream::connect(host).await?;
-    stream.write_all(request).await?;
+    // A server may refuse before it has read everything, and close: its answer counts all the same.
+    let sent = stream.write_all(request).await;
     let mut all = Vec::new();
-    stream.read_to_end(&mut all).await?;
-    parse(&all).ok_or_else(|| io::Error::other("not an HTTP answer"))
+    let read = stream.read_to_end(&mut all).await.map(|_| ());
+    parse(&all).ok_or_else(|| match sent.and(read) {
+        Ok(()) => io::Error::other("not an HTTP answer"),
+        Err(error) => error,
+    })
 }
 
 fn parse(all: &[u8]) -> Option<Response> {
