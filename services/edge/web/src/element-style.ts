@@ -7,9 +7,9 @@ const CSS = `
 :host([hidden]){display:none}
 *{box-sizing:border-box}
 .stage,.stage>*{position:absolute;inset:0;width:100%;height:100%}
-.stage>*{object-fit:contain;transition:opacity .2s,filter .2s}
+.stage>*{object-fit:contain}
 :host([fit=cover]) .stage>*{object-fit:cover}
-.dim .stage>*{opacity:.32;filter:grayscale(.8)}
+.dim .stage>*{opacity:.32;filter:grayscale(.8);transition:opacity .2s,filter .2s}
 .badge{position:absolute;left:8px;top:8px;display:flex;align-items:center;gap:6px;max-width:calc(100% - 16px);
  padding:3px 9px 3px 8px;border-radius:99px;background:rgb(9 12 15/.78);font-weight:500;font-size:12px;pointer-events:none}
 .badge .word{white-space:nowrap;overflow:hidden;text-overflow:ellipsis}
