@@ -97,13 +97,21 @@ class Bench:
         self.seconds, self.build = seconds, build
         self.floor = pathlib.Path(folder) / "floor"
         subprocess.run(["cc", "-O2", "-o", self.floor, ROOT / "bench/floor/floor.c"], check=True)
+        self.certificate = [f"{folder}/cert.pem", f"{folder}/key.pem"]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                        "-nodes", "-days", "2", "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1",
+                        "-addext", "basicConstraints=critical,CA:FALSE",
+                        "-out", self.certificate[0], "-keyout", self.certificate[1]],
+                       check=True, stderr=subprocess.DEVNULL)
 
     def server(self, name, port, feed, nats):
-        if name == "edge, NATS":
-            return [self.build / "fanlight-edge", "--listen", f"127.0.0.1:{port}", "--nats-url", nats,
-                    "--admin-listen", f"127.0.0.1:{free_port()}", "--log-level", "error",
-                    "--max-attempts-per-address", "0"]
+        edge = [self.build / "fanlight-edge", "--listen", f"127.0.0.1:{port}", "--nats-url", nats,
+                "--admin-listen", f"127.0.0.1:{free_port()}", "--log-level", "error",
+                "--max-attempts-per-address", "0"]
         return {
+            "edge, NATS": edge,
+            "edge, NATS, TLS": [*edge, "--tls-cert", self.certificate[0], "--tls-key", self.certificate[1]],
+            "edge, in process": [self.build / "bench-inprocess", "--listen", f"127.0.0.1:{port}"],
             "floor (C)": [self.floor, port, feed],
             "axum ws, small buffers": [self.build / "bench-axum", "--listen", f"127.0.0.1:{port}",
                                        "--feed", f"127.0.0.1:{feed}", "--small"],
@@ -132,6 +140,8 @@ class Bench:
             # announcement period before it answers.
             time.sleep(3)
             idle = resident_kib(server.pid)
+            if name.endswith("TLS"):
+                options = [*options, "--tls-ca", self.certificate[0]]
             load = Load(port, viewers, self.seconds, ["--cameras", cameras, *options], generators, self.build)
             processes += load.processes
             if not load.ready():
@@ -195,7 +205,7 @@ def main():
         if args.short:
             short(Bench(3, folder, DEBUG))
         bench = Bench(8, folder)
-        peers = ["axum ws, small buffers", "axum ws", "Node ws", "Python websockets"]
+        peers = ["edge, in process", "edge, NATS, TLS", "axum ws, small buffers", "axum ws", "Node ws", "Python websockets"]
         all_of_them, _, _ = relays(bench, ["floor (C)", "edge, NATS", *peers], 1000, args.rounds)
         hundred, _, _ = relays(bench, ["floor (C)", "edge, NATS"], 100, args.rounds)
         more = rows.measure(bench, args.rounds)

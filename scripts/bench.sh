@@ -5,14 +5,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export PATH="$PWD/.venv/bin:$PATH"
-cargo build --workspace --bins --locked
-cargo build --release --locked -p fanlight-edge -p fanlight-bench
+cargo build --workspace --release --bins --locked
 (cd bench/peers/node && npm ci --no-audit --no-fund --loglevel=error)
 .venv/bin/python bench/run.py --rounds "${ROUNDS:-5}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 status=0
-(cd tests/browser && FANLIGHT_SLACK=1 FANLIGHT_SECONDS=20 node run.mjs latency join) | tee "$log" || status=$?
+(cd tests/browser && FANLIGHT_PROFILE=release FANLIGHT_SLACK=1 FANLIGHT_SECONDS=20 node run.mjs latency join) | tee "$log" || status=$?
 {
     sed '/<!-- written by make bench -->/,$d' docs/benchmarks.md
     printf '<!-- written by make bench -->\n\n%s, %s cores, make bench:\n\n~~~\n' "$(date -I)" "$(nproc)"

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 use std::io::{BufRead, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -14,15 +16,14 @@ use clap::Parser;
 use fanlight_bench::clock::now;
 use fanlight_bench::histogram::Histogram;
 use fanlight_bench::stream::{Stamp, Template};
+use fanlight_bench::transport::{self, Transport};
 use fanlight_bench::viewer::{News, Viewer};
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustls::ClientConfig;
 use serde::Serialize;
 use socket2::{Domain, SockRef, Socket, Type};
 
 const SECOND: u64 = 1_000_000_000;
-
-/// How long somebody who joins in the measured time stays.
-const STAY: u64 = SECOND;
 
 /// Mark of standard input among the sockets.
 const INPUT: u64 = u64::MAX;
@@ -49,9 +50,15 @@ struct Args {
     /// Time measured, seconds
     #[arg(long, default_value_t = 5.0)]
     seconds: f64,
-    /// Joins a second while it measures; each stays a second
+    /// Joins a second while it measures
     #[arg(long, default_value_t = 0)]
     joins: u64,
+    /// How long each of those stays, seconds
+    #[arg(long, default_value_t = 1.0)]
+    stay: f64,
+    /// Speak TLS, and trust the certificates of this file
+    #[arg(long)]
+    tls_ca: Option<PathBuf>,
     /// Viewers, of all, that stop reading when the measuring starts
     #[arg(long, default_value_t = 0)]
     stalled: usize,
@@ -85,7 +92,7 @@ enum Role {
 }
 
 struct Conn {
-    socket: TcpStream,
+    socket: Transport,
     viewer: Viewer,
     role: Role,
     /// Bytes of the answer to the upgrade, until it is whole.
@@ -96,6 +103,7 @@ struct Conn {
 
 struct Load {
     args: Args,
+    tls: Option<Arc<ClientConfig>>,
     template: Template,
     epoll: rustix::fd::OwnedFd,
     conns: Vec<Option<Conn>>,
@@ -118,8 +126,9 @@ impl Load {
         socket
             .connect(&self.args.connect.into())
             .context("connect")?;
-        let mut socket = TcpStream::from(socket);
+        let socket = TcpStream::from(socket);
         socket.set_nodelay(true)?;
+        let mut socket = Transport::new(socket, self.tls.as_ref())?;
         let path = self.args.path.replace("{}", &camera.to_string());
         // in one piece: `write!` alone would send each argument by itself
         let request = format!(
@@ -128,7 +137,7 @@ impl Load {
             self.args.connect
         );
         socket.write_all(request.as_bytes())?;
-        socket.set_nonblocking(true)?;
+        socket.socket().set_nonblocking(true)?;
         let index = self.conns.len();
         epoll::add(
             &self.epoll,
@@ -148,20 +157,33 @@ impl Load {
         }));
         self.waiting += 1;
         if role == Role::Joins {
-            self.leaving.push_back((opened + STAY, index));
+            let stay = (self.args.stay * SECOND as f64) as u64;
+            self.leaving.push_back((opened + stay, index));
         }
         Ok(())
     }
 
     fn read(&mut self, index: usize) {
+        // What TLS has decrypted and nobody fetched is not told by epoll.
+        while self.read_once(index)
+            && self.conns[index]
+                .as_ref()
+                .is_some_and(|c| c.socket.buffers())
+        {}
+    }
+
+    /// Whether there was anything to read.
+    fn read_once(&mut self, index: usize) -> bool {
         let Some(conn) = self.conns[index].as_mut() else {
-            return;
+            return false;
         };
         let n = match conn.socket.read(&mut self.buffer) {
-            Ok(0) => return self.lost(index),
-            Ok(n) => n,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return,
-            Err(_) => return self.lost(index),
+            Ok(n) if n > 0 => n,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return false,
+            Ok(_) | Err(_) => {
+                self.lost(index);
+                return false;
+            }
         };
         let time = now();
         let mut bytes = &self.buffer[..n];
@@ -169,7 +191,7 @@ impl Load {
         if let Some(answer) = &mut conn.answer {
             answer.extend_from_slice(bytes);
             let Some(end) = answer.windows(4).position(|w| w == b"\r\n\r\n") else {
-                return;
+                return true;
             };
             if !answer.starts_with(b"HTTP/1.1 101") {
                 let answer = String::from_utf8_lossy(answer).into_owned();
@@ -178,7 +200,7 @@ impl Load {
                 }
                 self.report.refused += 1;
                 self.conns[index] = None;
-                return;
+                return false;
             }
             whole = answer.split_off(end + 4);
             bytes = &whole;
@@ -215,6 +237,7 @@ impl Load {
         } else if closed {
             self.lost(index);
         }
+        true
     }
 
     fn lost(&mut self, index: usize) {
@@ -233,7 +256,7 @@ impl Load {
             let clean = viewer.clean_start && viewer.gaps == 0;
             self.report.joins_clean += u64::from(clean);
             // no TIME_WAIT: its ports would run out
-            let _gone = SockRef::from(&conn.socket).set_linger(Some(Duration::ZERO));
+            let _gone = SockRef::from(conn.socket.socket()).set_linger(Some(Duration::ZERO));
         }
     }
 
@@ -357,8 +380,10 @@ fn main() -> anyhow::Result<()> {
         EventFlags::IN,
     )?;
     let template = Template::new(args.packets);
+    let tls = args.tls_ca.as_deref().map(transport::trust).transpose()?;
     let mut load = Load {
         args,
+        tls,
         template,
         epoll,
         conns: Vec::new(),
