@@ -1,19 +1,13 @@
 """What ingest costs beside its ffmpeg: CPU time of both, and memory."""
 
 import pathlib
-import socket
 import statistics
 import subprocess
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from machine import ROOT, free_port
+
 SECONDS = 20
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def cpu(pid):

@@ -15,7 +15,8 @@ import tempfile
 import time
 import urllib.request
 
-from run import RELEASE, ROOT, Load, cpu_seconds, free_port, resident_kib, wait_for_port
+from machine import ROOT, free_port
+from run import RELEASE, Load, cpu_seconds, resident_kib, wait_for_port
 
 FPS = 15
 

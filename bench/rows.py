@@ -7,10 +7,6 @@ from quantiles import quantile
 EDGE = "edge, NATS"
 
 
-def ms(values):
-    return f"{statistics.median(values):.1f} ms"
-
-
 def measure(bench, rounds):
     """Rows of a table, each of so many rounds."""
 

@@ -23,20 +23,14 @@ import time
 
 import ingest
 import rows
+from machine import ROOT, free_port
 from quantiles import quantile
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 RELEASE, DEBUG = ROOT / "target/release", ROOT / "target/debug"
 TICKS = os.sysconf("SC_CLK_TCK")
 CORES = sorted(os.sched_getaffinity(0))
 SERVER_CORE, LOAD_CORE = str(CORES[0]), str(CORES[-1])
 BEGIN, END = "<!-- fan-out: written by make bench -->", "<!-- end of fan-out -->"
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def start(core, *command):
