@@ -109,6 +109,13 @@ def raw_caps(width, height, fps):
     )
 
 
+def runs(element):
+    """Whether an appsrc knows what time it is. Between its clock and its base time, which
+    come one after the other, it would stamp a picture with the hours since the machine
+    started, and the sink would wait as long."""
+    return element.get_clock() is not None and element.get_base_time() > 0
+
+
 class Feed:
     """Pushes pictures into one media's appsrc, on time, until it is unprepared."""
 
@@ -140,10 +147,11 @@ class Feed:
         if change and not self.sized and self.count >= change * self.options.fps:
             self.sized = True
             self.resize(self.options.size[0] // 2, self.options.size[1] // 2)
-        buffer = Gst.Buffer.new_wrapped(self.picture.draw())
-        buffer.duration = Gst.SECOND // self.options.fps
-        self.source.emit("push-buffer", buffer)
-        if self.sound:
+        if runs(self.source):
+            buffer = Gst.Buffer.new_wrapped(self.picture.draw())
+            buffer.duration = Gst.SECOND // self.options.fps
+            self.source.emit("push-buffer", buffer)
+        if self.sound and runs(self.sound):
             tone = bytes([0x10, 0x90]) * (SOUND_RATE // self.options.fps // 2)
             self.sound.emit("push-buffer", Gst.Buffer.new_wrapped(tone))
         self.count += 1
