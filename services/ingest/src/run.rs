@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use fanlight_bus::RunId;
 use fanlight_mpegts::{Chunker, Diagnosis, ErrorCounts};
+use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 use tokio::time::{Duration, Instant};
@@ -111,45 +112,26 @@ impl Run {
     /// Waits for output and publishes all there is. Cancel-safe: once it has read, it does not
     /// wait.
     pub async fn read(&mut self) -> Progress {
-        tokio::select! {
-            biased;
-            // An error shows in the read.
-            _ = self.stdout.readable() => self.read_available(),
-            // Its children may hold the pipe open.
-            () = self.process.ended() => {
-                let mut progress = self.read_available();
-                progress.ended |= progress.bytes == 0;
-                progress
-            }
-        }
-    }
-
-    fn read_available(&mut self) -> Progress {
         let mut progress = Progress::default();
         let (pictures, keys) = (self.chunker.pictures(), self.chunker.key_pictures());
-        for _ in 0..MAX_READS {
-            if self.buffer.capacity() - self.buffer.len() < READ / 4 {
-                self.buffer.reserve(READ);
+        self.make_room();
+        let mut read = tokio::select! {
+            biased;
+            read = self.stdout.read_buf(&mut self.buffer) => read,
+            // Its children may hold the pipe open.
+            () = self.process.ended() => {
+                let read = self.stdout.try_read_buf(&mut self.buffer);
+                progress.ended = read.is_err();
+                read
             }
-            match self.stdout.try_read_buf(&mut self.buffer) {
-                Ok(0) => {
-                    progress.ended = true;
-                    break;
-                }
-                Ok(n) => {
-                    progress.bytes += n;
-                    self.chunker.push(self.buffer.split().freeze());
-                    self.publish_complete();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => {
-                    tracing::warn!(parent: &self.span, %error, "reading from ffmpeg failed");
-                    progress.ended = true;
-                    break;
-                }
-            }
+        };
+        let mut reads = 1;
+        while self.take(read, &mut progress) && reads < MAX_READS {
+            self.make_room();
+            read = self.stdout.try_read_buf(&mut self.buffer);
+            reads += 1;
         }
-        // The pipe is dry: a complete picture need not wait for the next one.
+        // A complete picture need not wait for the next one.
         let time = unix_ns();
         while let Some(chunk) = self.chunker.idle() {
             self.feed.publish(chunk, time);
@@ -158,6 +140,33 @@ impl Run {
         progress.keys = self.chunker.key_pictures() - keys;
         self.count(&progress);
         progress
+    }
+
+    /// Publishes what was read. Returns whether more may wait: a short read says that the pipe is
+    /// dry, without another to be told so.
+    fn take(&mut self, read: io::Result<usize>, progress: &mut Progress) -> bool {
+        match read {
+            Ok(0) => progress.ended = true,
+            Ok(n) => {
+                progress.bytes += n;
+                let full = self.buffer.len() == self.buffer.capacity();
+                self.chunker.push(self.buffer.split().freeze());
+                self.publish_complete();
+                return full;
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => {
+                tracing::warn!(parent: &self.span, %error, "reading from ffmpeg failed");
+                progress.ended = true;
+            }
+        }
+        false
+    }
+
+    fn make_room(&mut self) {
+        if self.buffer.capacity() - self.buffer.len() < READ / 4 {
+            self.buffer.reserve(READ);
+        }
     }
 
     fn publish_complete(&mut self) {

@@ -45,7 +45,7 @@ pub(super) async fn look(camera: &CameraConfig, ffmpeg: &Ffmpeg) -> Result<Sight
     };
     let start = Instant::now();
     let spawned = Process::spawn(ffmpeg.program(), args::build(&talkative, ffmpeg)).await;
-    let (process, Pipes { stdout, stderr }) =
+    let (mut process, Pipes { stdout, stderr }) =
         spawned.map_err(|error| Cause::with_detail(CauseKind::Spawn, error.kind().to_string()))?;
     let log = tokio::spawn(read_log(stderr));
     let mut chunker = Chunker::new();

@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use tokio::net::unix::pipe;
 use tokio::process::{Child, ChildStderr, Command};
+use tokio::time::{Instant, Interval, interval, interval_at};
 
 use super::spawner;
 
@@ -21,7 +22,7 @@ const KILL_GRACE: Duration = Duration::from_secs(2);
 
 /// How often is asked whether the child has ended, while it works and while it is waited for.
 /// The end of its output tells first; asking catches a child that left its output to another.
-const POLL_WORKING: Duration = Duration::from_millis(250);
+const POLL_WORKING: Duration = Duration::from_secs(1);
 const POLL_ENDING: Duration = Duration::from_millis(10);
 
 /// How ffmpeg is ended.
@@ -41,6 +42,8 @@ pub struct Process {
     child: Child,
     pid: Option<Pid>,
     reaped: bool,
+    /// When to ask next whether it has ended.
+    look: Interval,
 }
 
 /// The pipes of a running ffmpeg.
@@ -83,6 +86,7 @@ impl Process {
             child,
             pid,
             reaped: false,
+            look: interval_at(Instant::now() + POLL_WORKING, POLL_WORKING),
         };
         let missing = || io::Error::other("a pipe is missing");
         let stdout = stdout.ok_or_else(missing)?.into_owned_fd()?;
@@ -100,21 +104,25 @@ impl Process {
             .map(|pid| pid.as_raw_nonzero().get().unsigned_abs())
     }
 
-    /// Waits until the child has ended, without reaping it. Cancel-safe.
-    pub async fn ended(&self) {
-        self.poll_ended(POLL_WORKING).await;
+    /// Waits until the child has ended, without reaping it. Cancel-safe, and while it is waited
+    /// for again and again, once for each picture, it asks the system no oftener.
+    pub async fn ended(&mut self) {
+        loop {
+            self.look.tick().await;
+            if self.has_ended() {
+                return;
+            }
+        }
     }
 
     /// A child that is not reaped keeps its number, so that the group can still be signalled
     /// and no other is hit.
-    async fn poll_ended(&self, period: Duration) {
-        let Some(pid) = self.pid else { return };
+    fn has_ended(&self) -> bool {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        loop {
-            match rustix::process::waitid(WaitId::Pid(pid), options) {
-                Ok(None) | Err(rustix::io::Errno::INTR) => tokio::time::sleep(period).await,
-                Ok(Some(_)) | Err(_) => return,
-            }
+        let Some(pid) = self.pid else { return true };
+        match rustix::process::waitid(WaitId::Pid(pid), options) {
+            Ok(None) | Err(rustix::io::Errno::INTR) => false,
+            Ok(Some(_)) | Err(_) => true,
         }
     }
 
@@ -127,7 +135,8 @@ impl Process {
                 if ending == Ending::Asked {
                     self.signal(Signal::TERM);
                 }
-                let _late = tokio::time::timeout(TERM_GRACE, self.poll_ended(POLL_ENDING)).await;
+                self.look = interval(POLL_ENDING);
+                let _late = tokio::time::timeout(TERM_GRACE, self.ended()).await;
             }
         }
         // Whoever is left of the group: ffmpeg itself, or children of a program in its place.
