@@ -77,6 +77,38 @@ interface Anchor {
   time: number;
 }
 
+/**
+ * Tells a link that is slower than its stream: what lies in it grows, so pictures come later and later, long before
+ * the edge finds that it can't send. A backlog that is caught up with brings each picture sooner.
+ */
+export class Lag {
+  private best = Infinity;
+  private late: { since: number; delay: number } | undefined;
+  private at = 0;
+
+  restart(): void {
+    this.best = Infinity;
+    this.late = undefined;
+  }
+
+  /** A picture was painted with this delay, in milliseconds. Returns whether pictures fall behind. */
+  painted(delay: number, at: number): boolean {
+    // Clocks drift: what was best long ago must not count for ever.
+    this.best = Math.min(delay, this.best + (at - this.at) * DRIFT);
+    this.at = at;
+    if (delay - this.best < LATE_MS) this.late = undefined;
+    else this.late ??= { since: at, delay };
+    return this.late !== undefined && at - this.late.since >= LATE_FOR_MS && delay > this.late.delay + GROWTH_MS;
+  }
+}
+
+const LATE_MS = 700;
+const LATE_FOR_MS = 500;
+/** A clock that was set makes every picture late by the same. */
+const GROWTH_MS = 100;
+/** Milliseconds of each millisecond that clocks may part */
+const DRIFT = 0.001;
+
 /** A picture counts as current below this delay; joins are timed until then. */
 export const CURRENT_MS = 300;
 
@@ -89,6 +121,9 @@ export const CURRENT_MS = 300;
 export class LatencyMeter {
   readonly clock = new ClockOffset();
   readonly window = new Window();
+  private readonly lag = new Lag();
+  /** Pictures come later and later */
+  behind = false;
   /** Since the last report */
   private recent: number[] = [];
   private anchors: Anchor[] = [];
@@ -114,6 +149,8 @@ export class LatencyMeter {
     this.settledAt = at + SETTLE_MS;
     this.current = undefined;
     this.before = undefined;
+    this.lag.restart();
+    this.behind = false;
   }
 
   /** Returns the delay in milliseconds, placed by PTS; undefined while it is not known. */
@@ -127,6 +164,7 @@ export class LatencyMeter {
     const steady = this.before !== undefined && this.before - late < STEADY_MS;
     this.before = late;
     if ((late < CURRENT_MS && steady) || at > this.settledAt) this.settled = true;
+    if (this.settled) this.behind = this.lag.painted(late, at);
     return late;
   }
 

@@ -280,7 +280,12 @@ export class Session {
     if (this.surface) this.stage.present(this.surface);
     this.paintedAt = picture.at;
     this.rate.add(picture.at, 1);
+    const wasBehind = this.meter.behind;
     const latency = this.meter.painted(picture.tag, picture.pts, picture.at);
+    if (this.meter.behind) {
+      this.slowAt = picture.at;
+      if (!wasBehind) this.events.note({ key: "behind", values: { ms: Math.round(latency!) } });
+    }
     this.count(picture);
     if (first) {
       this.join.firstPicture = picture.at - this.joinStart!;

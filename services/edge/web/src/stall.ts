@@ -25,7 +25,7 @@ export interface Facts {
   /** Picture distance, milliseconds */
   interval: number;
   unplayable: { reason: Unplayable; codec: string } | undefined;
-  /** The last "you are slow" of the edge */
+  /** The last "you are slow" of the edge, or when pictures last came later and later */
   slowAt: number | undefined;
   /** The browser wants a click first */
   blocked: boolean;

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { choosePath, kindOf, type Abilities } from "../src/decode/choose.ts";
 import { EdgeFollower } from "../src/decode/edge-follower.ts";
 import { ErrorBudget } from "../src/decode/engine.ts";
-import { ClockOffset, LatencyMeter, Window } from "../src/latency.ts";
+import { ClockOffset, Lag, LatencyMeter, Window } from "../src/latency.ts";
 import { judge, overdueAfter, StallCounter, type Facts } from "../src/stall.ts";
 import { Rate, Traffic } from "../src/stats.ts";
 import { WORDS } from "../src/i18n.ts";
@@ -135,6 +135,23 @@ test("delay: exact for marked pictures, by PTS between them; a backlog does not 
   assert.deepEqual([meter.current, meter.window.count(11_300)], [15, 1]);
   assert.equal(meter.take(), 15);
   assert.equal(meter.take(), undefined);
+});
+
+test("a link slower than its stream is told within two seconds, a backlog or another clock never", () => {
+  /** When pictures that come every `step` ms, each with its delay, first fall behind. */
+  const behindAt = (step: number, delay: (at: number) => number): number | undefined => {
+    const lag = new Lag();
+    for (let at = 0; at <= 60_000; at += step) if (lag.painted(delay(at), at)) return at;
+    return undefined;
+  };
+  const after = (from: number, late: (ms: number) => number) => (at: number) => 20 + (at < from ? 0 : late(at - from));
+  const told = behindAt(220, after(4400, (ms) => 0.7 * ms))!; // 30 % of what the stream needs
+  assert.ok(told > 4400 && told <= 6600, `${told}`);
+  assert.ok(behindAt(74, after(5000, (ms) => 0.1 * ms))! < 15_000);
+  assert.equal(behindAt(67, after(5000, (ms) => Math.max(0, 3000 - 2 * ms))), undefined); // a backlog
+  assert.equal(behindAt(67, after(5000, () => 3_600_000)), undefined); // a clock that was set
+  assert.equal(behindAt(67, (at) => 20 + (at % 670)), undefined); // jitter
+  assert.equal(behindAt(67, (at) => 20 + at * 0.0005), undefined); // clocks that drift
 });
 
 const facts = (over: Partial<Facts>): Facts => ({
