@@ -110,8 +110,9 @@ export async function watch(page, seconds, selector) {
   };
 }
 
+/** Quantiles by nearest rank: the smallest value that at least that part of all does not exceed. */
 export function summary(values) {
   const sorted = [...values].sort((a, b) => a - b);
-  const at = (part) => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))];
+  const at = (part) => sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)];
   return { n: sorted.length, min: sorted[0], p50: at(0.5), p95: at(0.95), p99: at(0.99), max: sorted.at(-1) };
 }
