@@ -5,6 +5,8 @@ import { language } from "./prefs.ts";
 import { FanlightPlayer, clock, h, icon, statRows, timeOfDay, translate, whyText, type LogLine, type Stats } from "./player.js";
 import type { View } from "./app.ts";
 
+const LOG_MS = 250;
+
 export class CameraPage implements View {
   readonly element = h("main", { class: "camera", id: "content", tabindex: "-1" });
   readonly player: FanlightPlayer;
@@ -100,10 +102,10 @@ export class CameraPage implements View {
     if (this.why.textContent !== why) this.why.textContent = why;
   }
 
-  /** Lines come in bursts while a picture is waited for: they are shown together, with the next frame. */
+  /** Lines come in bursts while a picture is waited for: they are shown together, and after it. */
   private line(line: LogLine): void {
     this.fresh.push(line);
-    if (this.fresh.length === 1) requestAnimationFrame(() => this.showLines());
+    if (this.fresh.length === 1) window.setTimeout(() => this.showLines(), LOG_MS);
   }
 
   private showLines(): void {

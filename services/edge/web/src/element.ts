@@ -172,7 +172,7 @@ export class FanlightPlayer extends HTMLElement {
 
   connect(): void {
     if (this.session) return;
-    workerUsable(); // it starts while the socket opens
+    if (typeof VideoDecoder !== "undefined") workerUsable(); // it starts while the socket opens; MSE does without
     this.session = new Session(this.addresses(), this.stage(), {
       status: (status) => this.show(status),
       note: (note) => this.note(note),

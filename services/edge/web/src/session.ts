@@ -423,6 +423,9 @@ function abilities(): Abilities {
     secure: isSecureContext,
     webCodecs: typeof VideoDecoder !== "undefined",
     mediaSource: mediaSource() !== undefined,
-    worker: workerUsable(),
+    // asked only by the paths that use one: its start takes the processor from the first picture
+    get worker() {
+      return workerUsable();
+    },
   };
 }
